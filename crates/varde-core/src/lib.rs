@@ -1,0 +1,28 @@
+//! The rules of Varde, without input or output.
+//!
+//! In scope: what a delivery may become and when ([`delivery`], [`outcome`], [`schedule`]); what the
+//! request on the wire looks like ([`workflow`], [`render`], [`auth`], [`signature`]); what input is
+//! accepted ([`record`], [`endpoint_url`]).
+//!
+//! Out of scope, and whose job it is instead: clocks and entropy (`ambient.rs` of the Worker; here they
+//! are arguments), storage and alarms (the Durable Objects), fetching (`sender.rs`), HTTP statuses of
+//! our own API (`http/`).
+
+pub mod auth;
+pub mod delivery;
+pub mod endpoint_url;
+pub mod expr;
+pub mod ids;
+pub mod json;
+pub mod outcome;
+pub mod outputs;
+pub mod record;
+pub mod render;
+pub mod request;
+pub mod schedule;
+pub mod secret;
+pub mod signature;
+pub mod slug;
+pub mod time;
+pub mod token;
+pub mod workflow;
