@@ -9,6 +9,7 @@
 //! our own API (`http/`).
 
 pub mod auth;
+pub mod controls;
 pub mod delivery;
 pub mod endpoint_url;
 pub mod expr;

@@ -1,0 +1,77 @@
+//! What people and endpoints have said about a workflow's actions: paused, closed. Pushed by the registry
+//! to every outbox of the workflow.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::slug::Slug;
+
+/// The controls of one workflow. A higher version replaces a lower one; an equal or lower one is ignored,
+/// so pushing twice or out of order is harmless.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Controls {
+    /// Counted up by the registry with every change.
+    pub version: u64,
+    /// No more enrollments: the workflow is deleted, or about to be.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub closed: bool,
+    /// Open deliveries are canceled: the workflow was deleted with `?open=cancel`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cancel_open: bool,
+    /// Paused actions, each with a stable slug of why: `paused` by a person, `gone` by a 410.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub paused: BTreeMap<Slug, String>,
+}
+
+impl Controls {
+    /// Why `action` is paused, or `None` while it is active.
+    #[must_use]
+    pub fn pause_reason(&self, action: &str) -> Option<&str> {
+        self.paused.get(action).map(String::as_str)
+    }
+
+    /// Whether these replace `known`.
+    #[must_use]
+    pub const fn supersede(&self, known: &Self) -> bool {
+        self.version > known.version
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if wants a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_format_unchanged() {
+        let mut controls = Controls { version: 3, ..Controls::default() };
+        assert_eq!(serde_json::to_string(&controls).unwrap(), r#"{"version":3}"#);
+        controls.paused.insert("tell-chat".parse().unwrap(), "gone".to_owned());
+        controls.closed = true;
+        controls.cancel_open = true;
+        let text = r#"{"version":3,"closed":true,"cancel_open":true,"paused":{"tell-chat":"gone"}}"#;
+        assert_eq!(serde_json::to_string(&controls).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Controls>(text).unwrap(), controls);
+    }
+
+    #[test]
+    fn only_a_higher_version_supersedes() {
+        let known = Controls { version: 3, ..Controls::default() };
+        for (version, expected) in [(2, false), (3, false), (4, true)] {
+            assert_eq!(Controls { version, ..Controls::default() }.supersede(&known), expected);
+        }
+    }
+
+    #[test]
+    fn tells_why_an_action_is_paused() {
+        let paused = [("a".parse().unwrap(), "gone".to_owned())].into();
+        let controls = Controls { paused, ..Controls::default() };
+        assert_eq!(controls.pause_reason("a"), Some("gone"));
+        assert_eq!(controls.pause_reason("b"), None);
+    }
+}
