@@ -1,0 +1,99 @@
+//! The HTTP API: who may call, and which file answers.
+
+pub mod error;
+pub mod call;
+pub mod health;
+pub mod workflows;
+pub mod enrollments;
+pub mod deliveries;
+pub mod controls;
+pub mod secrets;
+pub mod tokens;
+pub mod inspector;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+use varde_core::token::Scope;
+use worker::{Method, Response};
+
+use crate::http::call::Call;
+use crate::http::error::Problem;
+
+/// Answers one request from outside. Never fails: an error is an answer, too.
+pub async fn answer(mut call: Call) -> Response {
+    match authorize_and_dispatch(&mut call).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn authorize_and_dispatch(call: &mut Call) -> Result<Response, Problem> {
+    let segments = call.segments();
+    let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let method = call.request.method();
+    if let Some(scope) = required_scope(&method, &path) {
+        call.require(scope).await?;
+    }
+    dispatch(call, method, &path).await
+}
+
+/// What a call needs; whatever isn't listed needs `admin`.
+fn required_scope(method: &Method, path: &[&str]) -> Option<Scope> {
+    match (method, path) {
+        (_, ["healthz"] | ["inspect", ..]) => None,
+        #[cfg(feature = "testing")]
+        (_, ["__testing", ..]) => None,
+        (_, ["v1", "tokens", ..]) => Some(Scope::Admin),
+        (Method::Post, ["v1", "workflows", _, "enrollments" | "enrollments/batch", ..]) => Some(Scope::Enroll),
+        (Method::Get, _) => Some(Scope::Read),
+        _ => Some(Scope::Admin),
+    }
+}
+
+/// The router, on one screen.
+async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Response, Problem> {
+    use Method::{Delete, Get, Post, Put};
+    match (method, path) {
+        (Get, ["healthz"]) => health::health(),
+
+        (Get, ["v1", "workflows"]) => workflows::list(call).await,
+        (Put, ["v1", "workflows", id]) => workflows::put(call, id).await,
+        (Get, ["v1", "workflows", id]) => workflows::get(call, id).await,
+        (Delete, ["v1", "workflows", id]) => workflows::delete(call, id).await,
+
+        (Post, ["v1", "workflows", id, "actions", action, "pause"]) => controls::pause(call, id, action).await,
+        (Post, ["v1", "workflows", id, "actions", action, "resume"]) => controls::resume(call, id, action).await,
+        (Get, ["v1", "workflows", id, "stats"]) => controls::stats(call, id).await,
+
+        (Get, ["v1", "workflows", id, "enrollments"]) => enrollments::list(call, id).await,
+        (Post, ["v1", "workflows", id, "enrollments"]) => enrollments::enroll(call, id).await,
+        (Post, ["v1", "workflows", id, "enrollments", "batch"]) => enrollments::enroll_batch(call, id).await,
+        (Get, ["v1", "workflows", id, "enrollments", enrollment]) => enrollments::get(call, id, enrollment).await,
+
+        (Get, ["v1", "workflows", id, "deliveries"]) => deliveries::list(call, id).await,
+        (Get, ["v1", "workflows", id, "deliveries", delivery]) => deliveries::get(call, id, delivery).await,
+        (Post, ["v1", "workflows", id, "deliveries", delivery, "cancel"]) => {
+            deliveries::cancel(call, id, delivery).await
+        }
+
+        (Get, ["v1", "secrets"]) => secrets::list(call).await,
+        (Put, ["v1", "secrets", name]) => secrets::put(call, name).await,
+        (Delete, ["v1", "secrets", name]) => secrets::delete(call, name).await,
+        (Post, ["v1", "secrets", name, "rotate"]) => secrets::rotate(call, name).await,
+
+        (Get, ["v1", "tokens"]) => tokens::list(call).await,
+        (Post, ["v1", "tokens"]) => tokens::create(call).await,
+        (Delete, ["v1", "tokens", id]) => tokens::delete(call, id).await,
+
+        (Post, ["v1", "inspect"]) => inspector::create(call).await,
+        (Get, ["v1", "inspect", bin, "requests"]) => inspector::requests(call, bin).await,
+        (Put, ["v1", "inspect", bin, "reply"]) => inspector::script(call, bin).await,
+        (Delete, ["v1", "inspect", bin]) => inspector::delete(call, bin).await,
+        (_, ["inspect", bin, ..]) => inspector::record(call, bin).await,
+
+        #[cfg(feature = "testing")]
+        (_, ["__testing", rest @ ..]) => testing::dispatch(call, rest).await,
+
+        (method, _) => Err(Problem::no_such_call(method.as_ref(), &call.url.path().to_owned())),
+    }
+}

@@ -1,0 +1,160 @@
+//! One request to the API: its parts, its body within limits, its token.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+use varde_core::json::{self, ParseError};
+use varde_core::token::Scope;
+use worker::{Context, Env, Request, Url};
+
+use crate::config::Config;
+use crate::directory;
+use crate::http::error::Problem;
+use crate::body::{self, Capped};
+
+/// Largest body of a call; a record of 1,000 properties fits ten times.
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
+/// Largest body of a batch: 100 records of 40 KiB.
+pub const MAX_BATCH_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// One request to the API.
+pub struct Call {
+    /// The request.
+    pub request: Request,
+    /// Its URL.
+    pub url: Url,
+    /// The bindings.
+    pub env: Env,
+    /// Where work goes that outlives the answer.
+    pub context: Context,
+    /// The settings.
+    pub config: Rc<Config>,
+}
+
+impl Call {
+    /// Takes a request apart.
+    ///
+    /// # Errors
+    /// When the runtime hands in an URL that can't be parsed.
+    pub fn new(request: Request, env: Env, context: Context) -> worker::Result<Self> {
+        let config = Config::of(&env);
+        Ok(Self { url: request.url()?, request, env, context, config })
+    }
+
+    /// The path's segments, percent-decoded, so that `/` inside an id can't become a separator.
+    pub fn segments(&self) -> Vec<String> {
+        let decode = |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
+        self.url.path_segments().map(|segments| segments.map(decode).collect()).unwrap_or_default()
+    }
+
+    /// The first value of a query parameter.
+    pub fn query(&self, name: &str) -> Option<String> {
+        self.url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// Refuses query parameters that the call doesn't know, because a misspelt filter would list everything.
+    ///
+    /// # Errors
+    /// A 400 problem that names the first unknown one.
+    pub fn known_query(&self, known: &[&str]) -> Result<(), Problem> {
+        match self.url.query_pairs().find(|(key, _)| !known.contains(&key.as_ref())) {
+            None => Ok(()),
+            Some((key, _)) => {
+                let detail = format!("unknown query parameter `{key}`; known are: {}", known.join(", "));
+                Err(Problem::bad_request("unknown_parameter", detail))
+            }
+        }
+    }
+
+    /// A request header.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.request.headers().get(name).ok().flatten()
+    }
+
+    /// Lets the call pass if its token has `scope`.
+    ///
+    /// # Errors
+    /// 401 without a known token, 403 when its scope is too small, 503 when that can't be found out.
+    pub async fn require(&self, scope: Scope) -> Result<(), Problem> {
+        let header = self.header("authorization").unwrap_or_default();
+        let token = header
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim())
+            .filter(|token| !token.is_empty())
+            .ok_or_else(Problem::unauthorized)?;
+        let held = directory::scopes_of(&self.env, &self.config, token).await?.ok_or_else(Problem::unauthorized)?;
+        if held.iter().any(|held| held.allows(scope)) { Ok(()) } else { Err(Problem::forbidden(scope.as_str())) }
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// 415, 413 or 400.
+    pub async fn json(&mut self) -> Result<Value, Problem> {
+        self.json_within(MAX_BODY_BYTES).await
+    }
+
+    /// The body as JSON of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// 415, 413 or 400.
+    pub async fn json_within(&mut self, limit: usize) -> Result<Value, Problem> {
+        let kind = self.header("content-type");
+        if !kind.as_deref().is_some_and(is_json) {
+            return Err(Problem::unsupported_media_type(kind.as_deref()));
+        }
+        let body = self.body_within(limit).await?;
+        parse(&body)
+    }
+
+    /// The body as JSON, or `None` where there is no body at all.
+    ///
+    /// # Errors
+    /// 415, 413 or 400.
+    pub async fn optional_json(&mut self) -> Result<Option<Value>, Problem> {
+        let body = self.body_within(MAX_BODY_BYTES).await?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        let kind = self.header("content-type");
+        if !kind.as_deref().is_some_and(is_json) {
+            return Err(Problem::unsupported_media_type(kind.as_deref()));
+        }
+        parse(&body).map(Some)
+    }
+
+    async fn body_within(&mut self, limit: usize) -> Result<Vec<u8>, Problem> {
+        match body::read_request(&mut self.request, limit).await? {
+            Capped { truncated: true, .. } => Err(Problem::too_large(limit)),
+            Capped { bytes, .. } => Ok(bytes),
+        }
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn parse(body: &[u8]) -> Result<Value, Problem> {
+    json::parse(body).map_err(|error| match error {
+        ParseError::Malformed { .. } => Problem::bad_request("malformed_json", error.to_string()),
+        ParseError::TooDeep { .. } => Problem::bad_request("json_too_deep", error.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_json_media_types() {
+        for good in ["application/json", "Application/JSON; charset=utf-8", "application/cloudevents+json"] {
+            assert!(is_json(good), "{good}");
+        }
+        for bad in ["", "text/plain", "application/jsonp", "text/json+x", "application/x-www-form-urlencoded"] {
+            assert!(!is_json(bad), "{bad}");
+        }
+    }
+}

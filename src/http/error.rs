@@ -1,0 +1,157 @@
+//! Problem details (RFC 9457), and the only place where errors become HTTP statuses.
+
+use serde::Serialize;
+use varde_core::json::Mistake;
+use worker::{Headers, Response};
+
+use crate::config::ConfigError;
+use crate::directory::DirectoryError;
+
+/// What the caller is told when a call fails.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Mistake>,
+    #[serde(skip)]
+    retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    fn new(status: u16, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        let kind = format!("urn:varde:problem:{code}");
+        Self { kind, title, status, detail: detail.into(), code, errors: Vec::new(), retry_after_s: None }
+    }
+
+    /// 400: the body isn't JSON, or a query parameter can't be read.
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(400, code, "The request can't be read", detail)
+    }
+
+    /// 401: no token, or one that isn't known. Says nothing about why.
+    pub fn unauthorized() -> Self {
+        Self::new(401, "unauthorized", "A valid token is needed", "send `Authorization: Bearer <token>`")
+    }
+
+    /// 403: the token is known, its scope is too small.
+    pub fn forbidden(needs: &str) -> Self {
+        Self::new(403, "forbidden", "The token may not do this", format!("a token with the scope `{needs}` is needed"))
+    }
+
+    /// 404: `what` with this id doesn't exist.
+    pub fn not_found(what: &str, id: &str) -> Self {
+        Self::new(404, "not_found", "There is no such thing", format!("there is no {what} `{id}`"))
+    }
+
+    /// 404: no call has this method and path.
+    pub fn no_such_call(method: &str, path: &str) -> Self {
+        Self::new(404, "no_such_call", "There is no such call", format!("there is no `{method} {path}` in this API"))
+    }
+
+    /// 409: the call is fine, the state of things isn't.
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(409, code, "It conflicts with what is there", detail)
+    }
+
+    /// 413: the body is larger than `limit` bytes.
+    pub fn too_large(limit: usize) -> Self {
+        Self::new(413, "too_large", "The body is too large", format!("the body may have at most {limit} bytes"))
+    }
+
+    /// 415: the body isn't declared as JSON.
+    pub fn unsupported_media_type(found: Option<&str>) -> Self {
+        let found = found.map_or_else(|| "no content type".to_owned(), |found| format!("`{found}`"));
+        let detail = format!("expected `Content-Type: application/json`, found {found}");
+        Self::new(415, "unsupported_media_type", "The body must be JSON", detail)
+    }
+
+    /// 422: the input was read and is wrong, at each of these places.
+    pub fn invalid(errors: Vec<Mistake>) -> Self {
+        let detail = match errors.as_slice() {
+            [one] => format!("{}: {}", if one.pointer.is_empty() { "the body" } else { &one.pointer }, one.message),
+            many => format!("{} mistakes, listed in `errors`", many.len()),
+        };
+        Self { errors, ..Self::new(422, "invalid_input", "The input is invalid", detail) }
+    }
+
+    /// 422 with a single mistake.
+    pub fn invalid_at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::invalid(vec![Mistake { pointer: pointer.into(), message: message.into() }])
+    }
+
+    /// 422 that isn't about one place of the input.
+    pub fn unprocessable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(422, code, "It can't be done", detail)
+    }
+
+    /// 429: come back in `retry_after_s`.
+    pub fn too_many(code: &'static str, detail: impl Into<String>, retry_after_s: u32) -> Self {
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(429, code, "Too much at once", detail) }
+    }
+
+    /// 503: a part of Varde can't be reached; nothing was stored unless the detail says so.
+    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self { retry_after_s: Some(1), ..Self::new(503, code, "Try again shortly", detail) }
+    }
+
+    /// 500: ours. The cause is logged, not told.
+    pub fn internal(cause: &str) -> Self {
+        worker::console_error!("{{\"level\":\"error\",\"code\":\"internal\",\"cause\":{}}}", serde_json::json!(cause));
+        Self::new(500, "internal", "Something went wrong on our side", "the cause is in the Worker's log")
+    }
+
+    /// 500: the deployment isn't finished.
+    pub fn misconfigured(error: &ConfigError) -> Self {
+        Self::new(500, "misconfigured", "The Worker isn't set up", error.to_string())
+    }
+
+    /// The status that it is answered with.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The answer.
+    pub fn into_response(self) -> Response {
+        let headers = Headers::new();
+        // Both calls fail only on malformed names or values; these are literals and digits.
+        let _ = headers.set("content-type", "application/problem+json");
+        if let Some(seconds) = self.retry_after_s {
+            let _ = headers.set("retry-after", &seconds.to_string());
+        }
+        if self.status == 401 {
+            let _ = headers.set("www-authenticate", "Bearer");
+        }
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        Response::builder().with_status(self.status).with_headers(headers).fixed(body)
+    }
+}
+
+impl From<worker::Error> for Problem {
+    fn from(error: worker::Error) -> Self {
+        Self::internal(&error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(&error.to_string())
+    }
+}
+
+impl From<DirectoryError> for Problem {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::UnknownWorkflow { id } => Self::not_found("workflow", &id),
+            DirectoryError::Unreachable { .. } => {
+                Self::unavailable("registry_unreachable", "the registry can't be reached; nothing was stored")
+            }
+            DirectoryError::Config(error) => Self::misconfigured(&error),
+            DirectoryError::Broken { reason } => Self::internal(&reason),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! `GET /healthz`.
+
+use serde_json::json;
+use worker::Response;
+
+use crate::http::error::Problem;
+
+/// 200 while the Worker runs; looks at nothing else, so that a probe costs nothing.
+pub fn health() -> Result<Response, Problem> {
+    Ok(Response::from_json(&json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))?)
+}

@@ -1,0 +1,91 @@
+//! What a delivery costs, counted for the tests: calls to Durable Objects, rows written, rows read.
+//! Without the feature `testing` nothing is counted and nothing is compiled in.
+
+use worker::SqlCursor;
+
+#[cfg(feature = "testing")]
+pub use counting::*;
+
+/// Counts a call to a Durable Object.
+#[cfg(not(feature = "testing"))]
+pub const fn object_call() {}
+
+/// Counts what a statement read and wrote.
+#[cfg(not(feature = "testing"))]
+pub const fn sql(_cursor: &SqlCursor) {}
+
+/// A look for due deliveries begins.
+#[cfg(not(feature = "testing"))]
+pub const fn begin_take() {}
+
+/// A look for due deliveries has found this many.
+#[cfg(not(feature = "testing"))]
+pub const fn end_take(_found: usize) {}
+
+#[cfg(feature = "testing")]
+mod counting {
+    use std::cell::Cell;
+
+    use super::SqlCursor;
+
+    /// Counters of this isolate since it started.
+    #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+    pub struct Counters {
+        /// Calls to Durable Objects.
+        pub object_calls: u64,
+        /// Rows written, index entries included, as the platform bills them.
+        pub rows_written: u64,
+        /// Rows read.
+        pub rows_read: u64,
+        /// Rows read by the last look for due deliveries.
+        pub rows_read_by_take: u64,
+        /// Due deliveries that it found.
+        pub taken: u64,
+        #[serde(skip)]
+        read_before_take: u64,
+    }
+
+    thread_local! {
+        static COUNTERS: Cell<Counters> = const { Cell::new(Counters {
+            object_calls: 0, rows_written: 0, rows_read: 0, rows_read_by_take: 0, taken: 0, read_before_take: 0,
+        }) };
+    }
+
+    fn count(change: impl FnOnce(&mut Counters)) {
+        let mut counters = COUNTERS.get();
+        change(&mut counters);
+        COUNTERS.set(counters);
+    }
+
+    /// Counts a call to a Durable Object.
+    pub fn object_call() {
+        count(|counters| counters.object_calls += 1);
+    }
+
+    /// Counts what a statement read and wrote.
+    pub fn sql(cursor: &SqlCursor) {
+        let (read, written) = (cursor.rows_read() as u64, cursor.rows_written() as u64);
+        count(|counters| {
+            counters.rows_read += read;
+            counters.rows_written += written;
+        });
+    }
+
+    /// A look for due deliveries begins.
+    pub fn begin_take() {
+        count(|counters| counters.read_before_take = counters.rows_read);
+    }
+
+    /// A look for due deliveries has found this many.
+    pub fn end_take(found: usize) {
+        count(|counters| {
+            counters.rows_read_by_take = counters.rows_read - counters.read_before_take;
+            counters.taken = found as u64;
+        });
+    }
+
+    /// The counters as they are.
+    pub fn counters() -> Counters {
+        COUNTERS.get()
+    }
+}

@@ -1,0 +1,259 @@
+//! The outbox: the Durable Object that remembers the deliveries of one workflow and shard.
+//!
+//! State: the rows of `schema.rs`; in memory the ledger (counts), the controls, and where the alarm stands,
+//! all rebuilt from rows. Invariants: every open delivery that may go on has the alarm at or before its
+//! time; a lease is out at most once; rows and alarm change in one commit; nothing here ever calls an
+//! endpoint, because all requests of one object share six connections.
+//!
+//! Each call is: load, [`varde_core::delivery::Delivery::step`], store, answer.
+
+pub mod protocol;
+pub mod ledger;
+mod schema;
+mod store;
+mod accept;
+mod settle;
+mod enrollment;
+mod drain;
+mod controls;
+mod view;
+
+use std::cell::RefCell;
+
+use varde_core::controls::Controls;
+use varde_core::delivery::{Delivery, Effect, Event, Step};
+use varde_core::slug::Slug;
+use varde_core::time::UnixMs;
+use worker::wasm_bindgen;
+use worker::{DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
+
+use self::ledger::{Account, Lane, Ledger};
+use self::protocol::{Acknowledged, Home, OpenCount, OutboxCall, SettleReply};
+use self::schema::Database;
+use self::store::{AttemptLog, DeliveryRow, Finale};
+use crate::ambient;
+
+/// Leases that one accept hands out and one sender takes: a Worker invocation has six connections.
+pub const LEASES_PER_CALL: usize = 6;
+/// Open leases of one action in one outbox: a kill can double at most that many.
+pub const LEASES_PER_ACTION: u64 = 64;
+/// Open deliveries of one outbox; beyond it, enrollments are refused until some have ended.
+pub const OPEN_LIMIT: u64 = 500_000;
+
+/// The Durable Object.
+#[durable_object]
+pub struct Outbox {
+    state: State,
+    env: Env,
+    database: std::result::Result<Database, String>,
+    memory: RefCell<Memory>,
+}
+
+/// What is rebuilt from rows whenever the object starts, or an error has put it in doubt.
+#[derive(Debug, Default)]
+struct Memory {
+    loaded: bool,
+    home: Option<Home>,
+    controls: Controls,
+    /// Actions found gone here that the registry hasn't been told of yet.
+    untold: Vec<Slug>,
+    ledger: Ledger,
+    /// Whether some enrollment may wait for its next step to be rendered.
+    advancing: bool,
+    /// Where the alarm stands, `None` when there is none.
+    armed: Option<UnixMs>,
+    #[cfg(feature = "testing")]
+    panic_in_alarm: bool,
+}
+
+impl DurableObject for Outbox {
+    fn new(state: State, env: Env) -> Self {
+        let database = Database::open(state.storage().sql()).map_err(|error| error.to_string());
+        Self { state, env, database, memory: RefCell::default() }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let call: OutboxCall = serde_json::from_slice(&request.bytes().await?)?;
+        self.wake_up().await?;
+        let answer = self.answer(call).await;
+        if answer.is_err() {
+            self.doubt();
+        }
+        answer
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.ring().await;
+        Response::empty()
+    }
+}
+
+impl Outbox {
+    async fn answer(&self, call: OutboxCall) -> Result<Response> {
+        match call {
+            OutboxCall::Accept(accept) => reply(&self.accept(accept).await?),
+            OutboxCall::Settle(settle) => reply(&self.settle(settle).await?),
+            OutboxCall::Return(given_back) => reply(&self.take_back(&given_back).await?),
+            OutboxCall::Advance(advance) => reply(&self.advance(advance).await?),
+            OutboxCall::Controls(controls) => reply(&self.take_controls(controls).await?),
+            OutboxCall::OpenCount {} => {
+                let open = self.memory.borrow().ledger.open() + self.database()?.advance_count()?;
+                reply(&OpenCount { open })
+            }
+            OutboxCall::Check {} => {
+                self.arm_for_open_work().await?;
+                reply(&Acknowledged {})
+            }
+            OutboxCall::Deliveries(query) => reply(&self.deliveries(&query)?),
+            OutboxCall::Enrollments(query) => reply(&self.enrollments(&query)?),
+            OutboxCall::Delivery { id } => reply(&self.delivery_view(id)?),
+            OutboxCall::Enrollment { id } => reply(&self.enrollment_view(id)?),
+            OutboxCall::Cancel { id } => reply(&self.cancel(id).await?),
+            OutboxCall::Stats {} => reply(&self.stats()?),
+            #[cfg(feature = "testing")]
+            OutboxCall::Panic { in_alarm: false } => panic!("asked to panic in a call"),
+            #[cfg(feature = "testing")]
+            OutboxCall::Panic { in_alarm: true } => {
+                self.memory.borrow_mut().panic_in_alarm = true;
+                self.arm(ambient::now()).await?;
+                reply(&Acknowledged {})
+            }
+        }
+    }
+
+    fn database(&self) -> Result<&Database> {
+        self.database.as_ref().map_err(|error| worker::Error::from(error.clone()))
+    }
+
+    /// Rebuilds the memory at the first event after a start, and sees to it that open work has an alarm:
+    /// one that was lost is found here. Calling it again does nothing.
+    async fn wake_up(&self) -> Result<()> {
+        if self.memory.borrow().loaded {
+            return Ok(());
+        }
+        let armed = self.state.storage().get_alarm().await?.map(|at| UnixMs(at.max(0) as u64));
+        // Another event may have come here first while this one waited; loading twice is harmless, but
+        // only as long as nothing awaits between here and the end.
+        let database = self.database()?;
+        let mut memory = Memory {
+            loaded: true,
+            home: database.meta("home")?.map(|text| serde_json::from_str(&text)).transpose()?,
+            controls: database.meta("controls")?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default(),
+            untold: database.meta("untold")?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default(),
+            advancing: database.first_advance()?.is_some(),
+            armed,
+            ..Memory::default()
+        };
+        for (action, ended) in database.counters()? {
+            memory.ledger.account(&action).ended = ended;
+        }
+        for (lane, action, open) in database.open_counts()? {
+            let account: &mut Account = memory.ledger.account(&action);
+            match lane {
+                0 => (account.scheduled, account.earliest_due) = (open, None),
+                1 => account.in_flight = open,
+                _ => account.held = open,
+            }
+        }
+        *self.memory.borrow_mut() = memory;
+        self.arm_for_open_work().await
+    }
+
+    /// An error came in the middle of something: what is in memory may not be what is in the rows.
+    fn doubt(&self) {
+        self.memory.borrow_mut().loaded = false;
+    }
+
+    /// Moves the alarm to `at`, if it isn't set to ring before. Call it with no await after the writes that
+    /// need it: then rows and alarm are one commit.
+    async fn arm(&self, at: UnixMs) -> Result<()> {
+        {
+            let mut memory = self.memory.borrow_mut();
+            if memory.armed.is_some_and(|armed| armed <= at) {
+                return Ok(());
+            }
+            memory.armed = Some(at);
+        }
+        self.set_alarm(at).await
+    }
+
+    async fn set_alarm(&self, at: UnixMs) -> Result<()> {
+        let date = js_sys::Date::new(&(at.0 as f64).into());
+        let result = self.state.storage().set_alarm(ScheduledTime::new(date)).await;
+        if result.is_err() {
+            self.doubt();
+        }
+        result
+    }
+
+    async fn arm_for_open_work(&self) -> Result<()> {
+        match self.next_wake(ambient::now())? {
+            Some(at) => self.arm(at).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stores a step of a delivery and keeps the ledger in step with it. A delivery of a paused action that
+    /// would be scheduled is held instead.
+    fn store_step(&self, row: &mut DeliveryRow, step: Step, settled: Settled, now: UnixMs) -> Result<()> {
+        let database = self.database()?;
+        let before = row.delivery.state.clone();
+        let paused = self.memory.borrow().pause_reason(&row.action).is_some();
+        row.delivery = if paused { held(step.delivery, row, now) } else { step.delivery };
+        let ended = step.effects.contains(&Effect::End);
+        let mut finale = ended.then(|| Finale { settled_at: now, attempt: None, outputs: settled.outputs });
+        for effect in step.effects {
+            match effect {
+                Effect::RecordAttempt(end) => {
+                    self.memory.borrow_mut().ledger.attempted(&row.action, end.verdict);
+                    let log = AttemptLog { end, response: settled.response.clone() };
+                    match &mut finale {
+                        Some(finale) => finale.attempt = Some(log),
+                        None => database.insert_attempt(row.id, &log)?,
+                    }
+                }
+                Effect::PauseAction { reason } => self.pause_here(&row.action, reason)?,
+                Effect::End => {}
+            }
+        }
+        database.update_delivery(row.id, &row.delivery, finale.as_ref())?;
+        let mut memory = self.memory.borrow_mut();
+        memory.ledger.moved(&row.action, Some(&before), &row.delivery.state);
+        if !matches!(Lane::of(&row.delivery.state), Some(Lane::InFlight | Lane::Held)) {
+            database.save_counters(&row.action, &memory.ledger.account(&row.action).ended)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a settle brings besides its outcome.
+#[derive(Debug, Default)]
+struct Settled {
+    response: Option<serde_json::Value>,
+    outputs: Option<Box<serde_json::value::RawValue>>,
+}
+
+impl Memory {
+    /// Why an action is paused: by the registry's word, or by a 410 seen here.
+    fn pause_reason(&self, action: &str) -> Option<&str> {
+        let gone_here = || self.untold.iter().any(|untold| &**untold == action).then_some("gone");
+        self.controls.pause_reason(action).or_else(gone_here)
+    }
+}
+
+/// The delivery held, where it would be scheduled.
+fn held(delivery: Delivery, row: &DeliveryRow, now: UnixMs) -> Delivery {
+    let at = varde_core::delivery::Circumstances { now, dice: 0.0, policy: &row.terms.retry };
+    delivery.step(&Event::Hold, at).map_or(delivery, |step| step.delivery)
+}
+
+fn reply<T: serde::Serialize>(answer: &T) -> Result<Response> {
+    Response::from_bytes(serde_json::to_vec(answer)?)
+}
+
+impl SettleReply {
+    /// It didn't count, for this reason.
+    fn ignored(reason: &str) -> Self {
+        Self { ignored: Some(reason.to_owned()), work: None }
+    }
+}

@@ -1,0 +1,178 @@
+//! Taking enrollments in: one insert of each, leases for the first few, one commit.
+
+use varde_core::delivery::{Circumstances, Delivery, Event, LEASE_GRACE_MS};
+use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::schedule::RetryPolicy;
+use varde_core::slug::Slug;
+use varde_core::time::{DAY_MS, UnixMs};
+use varde_core::auth::Auth;
+use worker::Result;
+
+use super::enrollment::Ending;
+use super::protocol::{Accept, AcceptReply, Accepted, Home, NewEnrollment, Plan, Planned, Terms, Ticket};
+use super::store::{DeliveryRow, Finale};
+use super::{LEASES_PER_ACTION, LEASES_PER_CALL, OPEN_LIMIT, Outbox};
+use crate::ambient;
+use crate::registry;
+
+/// How long an idempotency key is remembered.
+const IDEMPOTENCY_MS: u64 = DAY_MS;
+
+/// Whose delivery is created.
+pub(super) struct Owner<'a> {
+    pub enrollment: EnrollmentId,
+    pub record: &'a str,
+}
+
+impl Outbox {
+    /// Stores enrollments and their first deliveries. Safe to repeat: an id that is there is answered as
+    /// enrolled, with no second lease.
+    pub(super) async fn accept(&self, accept: Accept) -> Result<AcceptReply> {
+        self.register_once(&accept.home).await?;
+        let now = ambient::now();
+        let mut reply = AcceptReply { results: Vec::with_capacity(accept.enrollments.len()), leases: Vec::new() };
+        let mut leases_left = accept.leases.min(LEASES_PER_CALL);
+        let mut wake = UnixMs(u64::MAX);
+        for new in accept.enrollments {
+            let (result, created) = self.accept_one(new, leases_left > 0, now)?;
+            reply.results.push(result);
+            if let Some(created) = created {
+                wake = wake.min(created.wakes_at);
+                if let Some(ticket) = created.ticket {
+                    leases_left -= 1;
+                    reply.leases.push(ticket);
+                }
+            }
+        }
+        if wake < UnixMs(u64::MAX) {
+            self.arm(wake).await?;
+        }
+        Ok(reply)
+    }
+
+    fn accept_one(&self, new: NewEnrollment, lease: bool, now: UnixMs) -> Result<(Accepted, Option<Created>)> {
+        let database = self.database()?;
+        let id = new.id;
+        if let Some(used) = &new.idempotency
+            && let Some((earlier, body_hash)) = database.idempotency(&used.key, now)?
+        {
+            return if body_hash == used.body_hash {
+                Ok((Accepted::Enrolled { id: earlier, status: self.enrollment_status(earlier)? }, None))
+            } else {
+                Ok((Accepted::KeyReused { id: earlier }, None))
+            };
+        }
+        {
+            let memory = self.memory.borrow();
+            if memory.controls.closed {
+                return Ok((Accepted::Closed, None));
+            }
+            if memory.ledger.open() >= OPEN_LIMIT {
+                return Ok((Accepted::Full, None));
+            }
+        }
+        if !database.insert_enrollment(&new, now)? {
+            return Ok((Accepted::Enrolled { id, status: self.enrollment_status(id)? }, None));
+        }
+        if let Some(used) = &new.idempotency {
+            database.insert_idempotency(used, id, now.plus_ms(IDEMPOTENCY_MS))?;
+        }
+        let owner = Owner { enrollment: id, record: &new.record };
+        let action = new.first.action.clone();
+        let created = self.create_delivery(id.first_delivery(), &owner, new.first, lease, now)?;
+        if created.ended {
+            self.ended(id, Ending::of(action, false), now)?;
+        }
+        let status = if created.ended { self.enrollment_status(id)? } else { "running".to_owned() };
+        Ok((Accepted::Enrolled { id, status }, Some(created)))
+    }
+
+    /// Inserts a delivery that is due now: leased at once if the caller wants that and the cap allows it,
+    /// held if its action is paused, rejected if there is nothing to send.
+    pub(super) fn create_delivery(
+        &self,
+        id: DeliveryId,
+        owner: &Owner<'_>,
+        planned: Planned,
+        lease: bool,
+        now: UnixMs,
+    ) -> Result<Created> {
+        let Planned { action, plan } = planned;
+        let (terms, request, unsendable) = match plan {
+            Plan::Send { terms, request } => (terms, request.get().to_owned(), None),
+            Plan::Unsendable { reason } => (no_terms(), "null".to_owned(), Some(reason)),
+        };
+        let at = Circumstances { now, dice: 0.0, policy: &terms.retry };
+        let fresh = Delivery::scheduled(now);
+        let (paused, may_lease) = {
+            let mut memory = self.memory.borrow_mut();
+            let paused = memory.pause_reason(&action).is_some();
+            (paused, lease && memory.ledger.account(&action).in_flight < LEASES_PER_ACTION)
+        };
+        let event = match &unsendable {
+            Some(reason) => Some(Event::Unsendable { reason }),
+            None if paused => Some(Event::Hold),
+            None if may_lease => Some(Event::Lease { lease_ms: terms.timeout_ms + LEASE_GRACE_MS }),
+            None => None,
+        };
+        let delivery = match &event {
+            Some(event) => fresh.step(event, at).map_err(|refused| worker::Error::from(refused.to_string()))?.delivery,
+            None => fresh,
+        };
+        let ended = !delivery.state.is_open();
+        let ticket = matches!(event, Some(Event::Lease { .. })).then(|| ticket(id, &delivery, &terms));
+        let wakes_at = if ended { now } else { delivery.state.wakes_at().unwrap_or(UnixMs(u64::MAX)) };
+        let record = owner.record.to_owned();
+        let row = DeliveryRow { id, enrollment: owner.enrollment, action, record, created_at: now, delivery, terms };
+        let finale = ended.then_some(Finale { settled_at: now, attempt: None, outputs: None });
+        let database = self.database()?;
+        database.insert_delivery(&row, &request, finale.as_ref())?;
+        let mut memory = self.memory.borrow_mut();
+        memory.ledger.moved(&row.action, None, &row.delivery.state);
+        if ended {
+            database.save_counters(&row.action, &memory.ledger.account(&row.action).ended)?;
+        }
+        Ok(Created { ticket, wakes_at, ended })
+    }
+
+    /// Makes the outbox known to the registry before its first accept is answered, so that controls and the
+    /// sweep find it, and takes over the controls that are in force.
+    async fn register_once(&self, home: &Home) -> Result<()> {
+        if self.memory.borrow().home.is_some() {
+            return Ok(());
+        }
+        let controls = registry::register_outbox(&self.env, home).await?;
+        let database = self.database()?;
+        database.set_meta("home", &serde_json::to_string(home)?)?;
+        database.set_meta("controls", &serde_json::to_string(&controls)?)?;
+        let mut memory = self.memory.borrow_mut();
+        memory.home = Some(home.clone());
+        memory.controls = controls;
+        Ok(())
+    }
+}
+
+/// A delivery that was inserted.
+pub(super) struct Created {
+    /// The lease that came with it.
+    pub ticket: Option<Ticket>,
+    /// When the alarm must ring for it, at the latest.
+    pub wakes_at: UnixMs,
+    /// It ended at once: there was nothing to send.
+    pub ended: bool,
+}
+
+/// The ticket of a delivery in flight.
+pub(super) const fn ticket(id: DeliveryId, delivery: &Delivery, terms: &Terms) -> Ticket {
+    Ticket {
+        delivery: id,
+        attempt: delivery.state.attempt(),
+        lease: delivery.leases,
+        lease_ms: terms.timeout_ms + LEASE_GRACE_MS,
+    }
+}
+
+/// Terms of a delivery that sends nothing.
+fn no_terms() -> Terms {
+    Terms { timeout_ms: 0, auth: Auth::None, retry: RetryPolicy::default() }
+}

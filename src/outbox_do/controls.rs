@@ -1,0 +1,103 @@
+//! Controls come in here, and rows are brought in line with them: held while their action is paused,
+//! released after it, canceled when the workflow is deleted. In steps, so that a large outbox stays quick.
+
+use varde_core::controls::Controls;
+use varde_core::delivery::{Circumstances, Event};
+use varde_core::slug::Slug;
+use varde_core::time::UnixMs;
+use worker::{Result, console_error};
+
+use super::ledger::Lane;
+use super::protocol::Acknowledged;
+use super::{Outbox, Settled};
+use crate::{ambient, registry};
+
+/// Deliveries that one step brings in line.
+const STEP: usize = 250;
+
+impl Outbox {
+    /// Takes over newer controls; older ones and repetitions change nothing.
+    pub(super) async fn take_controls(&self, controls: Controls) -> Result<Acknowledged> {
+        if controls.supersede(&self.memory.borrow().controls) {
+            self.database()?.set_meta("controls", &serde_json::to_string(&controls)?)?;
+            self.memory.borrow_mut().controls = controls;
+        }
+        self.align(ambient::now())?;
+        self.arm_for_open_work().await?;
+        Ok(Acknowledged {})
+    }
+
+    /// A 410 was seen: the action stops here at once; the alarm tells the registry, and so the other shards.
+    pub(super) fn pause_here(&self, action: &Slug, _reason: &'static str) -> Result<()> {
+        let mut memory = self.memory.borrow_mut();
+        if memory.pause_reason(action).is_some() {
+            return Ok(());
+        }
+        memory.untold.push(action.clone());
+        self.database()?.set_meta("untold", &serde_json::to_string(&memory.untold)?)
+    }
+
+    /// Tells the registry of actions that are gone, until it knows.
+    pub(super) async fn tell_registry(&self) -> Result<()> {
+        let (untold, home) = {
+            let memory = self.memory.borrow();
+            (memory.untold.clone(), memory.home.clone())
+        };
+        let Some(home) = home else { return Ok(()) };
+        for action in untold {
+            // The registry's push of the new controls comes in while this waits.
+            if let Err(error) = registry::pause_gone(&self.env, &home, &action).await {
+                console_error!("{{\"level\":\"error\",\"code\":\"registry_unreachable\",\"cause\":{}}}",
+                    serde_json::json!(error.to_string()));
+                return Ok(());
+            }
+            let mut memory = self.memory.borrow_mut();
+            memory.untold.retain(|told| *told != action);
+            self.database()?.set_meta("untold", &serde_json::to_string(&memory.untold)?)?;
+        }
+        Ok(())
+    }
+
+    /// Whether rows still differ from the controls.
+    pub(super) fn out_of_line(&self) -> bool {
+        !self.misplaced().is_empty()
+    }
+
+    /// One step towards rows that agree with the controls.
+    pub(super) fn align(&self, now: UnixMs) -> Result<()> {
+        for (action, lane, event) in self.misplaced() {
+            for mut row in self.waking(lane, &action, UnixMs(u64::MAX), STEP)? {
+                if event == Event::Cancel {
+                    self.cancel_row(&mut row, now)?;
+                    continue;
+                }
+                let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
+                if let Ok(step) = row.delivery.step(&event, at) {
+                    self.store_step(&mut row, step, Settled::default(), now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Which lanes hold deliveries that the controls want elsewhere, and what brings them there.
+    fn misplaced(&self) -> Vec<(Slug, Lane, Event<'static>)> {
+        let memory = self.memory.borrow();
+        let mut misplaced = Vec::new();
+        for (action, account) in &memory.ledger.accounts {
+            let lanes = [(Lane::Scheduled, account.scheduled), (Lane::Held, account.held), (Lane::InFlight, account.in_flight)];
+            let paused = memory.pause_reason(action).is_some();
+            for (lane, count) in lanes {
+                let event = match lane {
+                    _ if count == 0 => continue,
+                    _ if memory.controls.cancel_open => Event::Cancel,
+                    Lane::Scheduled if paused => Event::Hold,
+                    Lane::Held if !paused => Event::Release,
+                    _ => continue,
+                };
+                misplaced.push((action.clone(), lane, event));
+            }
+        }
+        misplaced
+    }
+}

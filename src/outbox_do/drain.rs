@@ -1,0 +1,173 @@
+//! The alarm: the clock of all retries. It may come early, late or twice; each time it does what is due and
+//! sets itself to the next thing. It never fails: what goes wrong is logged and tried again.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use varde_core::delivery::{Circumstances, Event};
+use varde_core::slug::Slug;
+use varde_core::time::{SECOND_MS, UnixMs};
+use worker::{Result, console_error};
+
+use super::ledger::Lane;
+use super::protocol::{HandOver, Return, Work};
+use super::{LEASES_PER_ACTION, LEASES_PER_CALL, Outbox, Settled};
+use crate::{ambient, sender};
+
+/// When an alarm that went wrong is tried again.
+const AFTER_ERROR_MS: u64 = 2 * SECOND_MS;
+/// Where the alarm stands while its handler works: a death in between rings it again.
+const WHILE_WORKING_MS: u64 = 10 * SECOND_MS;
+/// Hand-overs of one alarm; the platform's free plan allows 50 subrequests.
+const HAND_OVERS_PER_ALARM: usize = 40;
+/// Leases whose end one alarm handles per action.
+const LEASE_ENDS_PER_ALARM: usize = 200;
+/// Next steps that one alarm hands over.
+const ADVANCES_PER_ALARM: usize = 24;
+/// Idempotency keys that one alarm forgets.
+const KEYS_PER_ALARM: usize = 1_000;
+
+impl Outbox {
+    /// The alarm rang.
+    pub(super) async fn ring(&self) {
+        // While the handler runs there is no alarm.
+        self.memory.borrow_mut().armed = None;
+        let outcome = AssertUnwindSafe(self.drain()).catch_unwind().await;
+        let trouble = match outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("panic".to_owned()),
+        };
+        let Some(cause) = trouble else { return };
+        console_error!("{{\"level\":\"error\",\"code\":\"alarm_failed\",\"cause\":{}}}", serde_json::json!(cause));
+        self.doubt();
+        let retry = ambient::now().plus_ms(AFTER_ERROR_MS);
+        if let Err(error) = self.set_alarm(retry).await {
+            console_error!("{{\"level\":\"error\",\"code\":\"alarm_not_set\",\"cause\":{}}}", serde_json::json!(error.to_string()));
+        }
+    }
+
+    async fn drain(&self) -> Result<()> {
+        self.wake_up().await?;
+        self.arm(ambient::now().plus_ms(WHILE_WORKING_MS)).await?;
+        #[cfg(feature = "testing")]
+        assert!(!std::mem::take(&mut self.memory.borrow_mut().panic_in_alarm), "asked to panic in the alarm");
+        let now = ambient::now();
+        self.end_leases(now)?;
+        self.align(now)?;
+        self.tell_registry().await?;
+        let work = self.take_work(ambient::now())?;
+        self.hand_over(work).await?;
+        let now = ambient::now();
+        self.database()?.prune_idempotency(now, KEYS_PER_ALARM)?;
+        // No await between the look at the rows and the alarm: the alarm says what the rows say.
+        match self.next_wake(now)? {
+            Some(at) => {
+                self.memory.borrow_mut().armed = Some(at);
+                self.set_alarm(at).await
+            }
+            None => {
+                self.memory.borrow_mut().armed = None;
+                self.state.storage().delete_alarm().await
+            }
+        }
+    }
+
+    /// When the alarm must ring next: the first due or lease end or next step or clean-up among what may go
+    /// on. What is held or over a cap has no time here, so the alarm never spins.
+    pub(super) fn next_wake(&self, now: UnixMs) -> Result<Option<UnixMs>> {
+        let database = self.database()?;
+        let advance = database.first_advance()?;
+        self.memory.borrow_mut().advancing = advance.is_some();
+        let mut wake = [advance, database.first_expiry()?].into_iter().flatten().min();
+        let actions: Vec<(Slug, bool, bool)> = {
+            let memory = self.memory.borrow();
+            let may_send = |action: &Slug, account: &super::Account| {
+                account.scheduled > 0 && account.in_flight < LEASES_PER_ACTION && memory.pause_reason(action).is_none()
+            };
+            let accounts = memory.ledger.accounts.iter();
+            accounts.map(|(action, account)| (action.clone(), may_send(action, account), account.in_flight > 0)).collect()
+        };
+        let mut consider = |at: Option<UnixMs>| wake = [wake, at].into_iter().flatten().min();
+        for (action, may_send, in_flight) in actions {
+            if may_send {
+                let due = database.first_waking(Lane::Scheduled, &action)?;
+                self.memory.borrow_mut().ledger.account(&action).earliest_due = Some(due.unwrap_or(UnixMs(u64::MAX)));
+                consider(due);
+            }
+            if in_flight {
+                consider(database.first_waking(Lane::InFlight, &action)?);
+            }
+        }
+        if self.out_of_line() {
+            consider(Some(now));
+        }
+        if !self.memory.borrow().untold.is_empty() {
+            consider(Some(now.plus_ms(AFTER_ERROR_MS)));
+        }
+        Ok(wake)
+    }
+
+    /// Leases whose senders didn't come back.
+    fn end_leases(&self, now: UnixMs) -> Result<()> {
+        for action in self.actions_where(|account| account.in_flight > 0) {
+            for mut row in self.waking(Lane::InFlight, &action, now, LEASE_ENDS_PER_ALARM)? {
+                let at = Circumstances { now, dice: ambient::fraction(), policy: &row.terms.retry };
+                let Ok(step) = row.delivery.step(&Event::LeaseEnded, at) else { continue };
+                self.store_step(&mut row, step, Settled::default(), now)?;
+                if !row.delivery.state.is_open() {
+                    self.ended(row.enrollment, super::enrollment::Ending::of(action.clone(), false), now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leases and next steps that are due, a fair share from each action.
+    fn take_work(&self, now: UnixMs) -> Result<Vec<Work>> {
+        let mut work = Vec::new();
+        for row in self.database()?.enrollments_to_advance(now, ADVANCES_PER_ALARM)? {
+            work.extend(self.advance_work(row.id, now)?);
+        }
+        let actions = self.actions_with_due(now);
+        let room = (HAND_OVERS_PER_ALARM * LEASES_PER_CALL).saturating_sub(work.len());
+        let share = room / actions.len().max(1);
+        for action in actions {
+            let in_flight = self.memory.borrow_mut().ledger.account(&action).in_flight;
+            let limit = share.min(LEASES_PER_ACTION.saturating_sub(in_flight) as usize);
+            work.extend(self.take_due(&action, limit, now, &|_| true)?.into_iter().map(Work::Send));
+        }
+        Ok(work)
+    }
+
+    /// Gives work to senders, six pieces each, and takes back what none would take.
+    async fn hand_over(&self, work: Vec<Work>) -> Result<()> {
+        let Some(home) = self.memory.borrow().home.clone() else { return Ok(()) };
+        let mut hand_overs: Vec<HandOver> = Vec::new();
+        for piece in work {
+            match hand_overs.last_mut() {
+                Some(last) if last.work.len() < LEASES_PER_CALL => last.work.push(piece),
+                _ => hand_overs.push(HandOver { home: home.clone(), work: vec![piece] }),
+            }
+        }
+        let results = join_all(hand_overs.iter().map(|hand_over| sender::hand_over(&self.env, hand_over))).await;
+        for (hand_over, result) in hand_overs.iter().zip(results) {
+            let Err(error) = result else { continue };
+            console_error!("{{\"level\":\"error\",\"code\":\"sender_unreachable\",\"cause\":{}}}",
+                serde_json::json!(error.to_string()));
+            for piece in &hand_over.work {
+                if let Work::Send(lease) = piece {
+                    let (delivery, lease) = (lease.ticket.delivery, lease.ticket.lease);
+                    self.take_back(&Return { delivery, lease, reason: "sender_unreachable".to_owned() }).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn actions_where(&self, wanted: impl Fn(&super::Account) -> bool) -> Vec<Slug> {
+        let memory = self.memory.borrow();
+        memory.ledger.accounts.iter().filter(|(_, account)| wanted(account)).map(|(action, _)| action.clone()).collect()
+    }
+}

@@ -1,0 +1,152 @@
+//! How an enrollment goes on when one of its deliveries has ended. Which action comes next is the
+//! workflow's matter, and the outbox doesn't know workflows: it is told by a sender, or asks one.
+
+use serde_json::value::RawValue;
+use varde_core::ids::EnrollmentId;
+use varde_core::slug::Slug;
+use varde_core::time::{SECOND_MS, UnixMs};
+use worker::Result;
+
+use super::Outbox;
+use super::accept::Owner;
+use super::protocol::{Advance, AdvanceWork, SettleReply, Then, Work};
+use super::store::{After, Course, EnrollmentRow};
+use crate::ambient;
+
+/// How long a sender has to render a next step before another one is asked.
+const ADVANCE_MS: u64 = 35 * SECOND_MS;
+
+/// The end of a delivery, as its enrollment sees it.
+pub(super) struct Ending {
+    /// Its action.
+    pub action: Slug,
+    /// Whether the endpoint has it.
+    pub delivered: bool,
+    /// Whether a person ended it; the enrollment then ends, too.
+    pub canceled: bool,
+}
+
+impl Ending {
+    /// The end of a delivery that nobody canceled.
+    pub(super) const fn of(action: Slug, delivered: bool) -> Self {
+        Self { action, delivered, canceled: false }
+    }
+}
+
+impl Outbox {
+    /// A delivery ended and nobody who knows the workflow is there: the next step becomes open work.
+    pub(super) fn ended(&self, id: EnrollmentId, ending: Ending, now: UnixMs) -> Result<()> {
+        self.change_course(id, |course| {
+            if ending.canceled {
+                course.ended = Some("canceled".to_owned());
+                return None;
+            }
+            course.after = Some(After { action: ending.action, delivered: ending.delivered });
+            Some(now)
+        })
+    }
+
+    /// A delivery ended and its sender says how the enrollment goes on. Gives back work for that sender.
+    pub(super) async fn go_on(
+        &self,
+        id: EnrollmentId,
+        record: &str,
+        ending: Ending,
+        then: Then,
+        budget_ms: u64,
+        now: UnixMs,
+    ) -> Result<Option<Work>> {
+        match then {
+            // The last action of an enrollment with nothing else to tell: no row to write.
+            Then::Done => Ok(None),
+            Then::Failed { reason } => {
+                self.fail(id, &reason)?;
+                Ok(None)
+            }
+            Then::Next { delivery, planned } => {
+                let action = planned.action.clone();
+                let owner = Owner { enrollment: id, record };
+                let created = self.create_delivery(delivery, &owner, planned, false, now)?;
+                self.change_course(id, |course| {
+                    course.deliveries.push(delivery);
+                    course.after = created.ended.then_some(After { action, delivered: false });
+                    created.ended.then_some(now)
+                })?;
+                if created.ended { self.advance_work(id, now) } else { self.due_work(budget_ms, now) }
+            }
+            Then::Unknown => {
+                self.ended(id, ending, now)?;
+                self.advance_work(id, now)
+            }
+        }
+    }
+
+    /// The answer to an [`AdvanceWork`]. Safe to repeat: the second time there is nothing to advance.
+    pub(super) async fn advance(&self, advance: Advance) -> Result<SettleReply> {
+        let now = ambient::now();
+        let Some(row) = self.database()?.enrollment(advance.enrollment)? else {
+            return Ok(SettleReply::ignored("unknown_enrollment"));
+        };
+        let Some(after) = row.course.after.filter(|after| after.action == advance.after && row.next_due.is_some()) else {
+            return Ok(SettleReply::ignored("nothing_to_advance"));
+        };
+        self.change_course(row.id, |course| {
+            course.after = None;
+            None
+        })?;
+        let ending = Ending::of(after.action, after.delivered);
+        let mut work = self.go_on(row.id, &row.record, ending, advance.then, advance.budget_ms, now).await?;
+        if work.is_none() {
+            work = self.due_work(advance.budget_ms, now)?;
+        }
+        self.arm_for_open_work().await?;
+        Ok(SettleReply { ignored: None, work })
+    }
+
+    /// Hands the next step of an enrollment to a sender, and looks again if it doesn't come back.
+    pub(super) fn advance_work(&self, id: EnrollmentId, now: UnixMs) -> Result<Option<Work>> {
+        let Some(row) = self.database()?.enrollment(id)? else { return Ok(None) };
+        let Some(after) = row.course.after.clone() else { return Ok(None) };
+        let work = AdvanceWork {
+            enrollment: id,
+            after: after.action,
+            delivered: after.delivered,
+            outputs: self.outputs_of(&row)?,
+            input: RawValue::from_string(row.input)?,
+        };
+        self.database()?.update_enrollment(id, &row.course, Some(now.plus_ms(ADVANCE_MS)))?;
+        self.memory.borrow_mut().advancing = true;
+        Ok(Some(Work::Advance(work)))
+    }
+
+    /// The outputs of all its ended deliveries: `{action: {name: value}}`.
+    pub(super) fn outputs_of(&self, row: &EnrollmentRow) -> Result<Box<RawValue>> {
+        let mut outputs = serde_json::Map::new();
+        for id in std::iter::once(row.id.first_delivery()).chain(row.course.deliveries.iter().copied()) {
+            let Some(delivery) = self.database()?.delivery(id)? else { continue };
+            let Some(found) = self.database()?.finale(id)?.and_then(|finale| finale.outputs) else { continue };
+            let mut found: serde_json::Value = serde_json::from_str(found.get())?;
+            outputs.insert(delivery.action.to_string(), found["values"].take());
+        }
+        Ok(serde_json::value::to_raw_value(&outputs)?)
+    }
+
+    fn fail(&self, id: EnrollmentId, reason: &str) -> Result<()> {
+        self.change_course(id, |course| {
+            course.ended = Some("failed".to_owned());
+            course.reason = Some(reason.to_owned());
+            None
+        })
+    }
+
+    /// Changes what happened to an enrollment; `change` gives back when its next step is due.
+    fn change_course(&self, id: EnrollmentId, change: impl FnOnce(&mut Course) -> Option<UnixMs>) -> Result<()> {
+        let Some(mut row) = self.database()?.enrollment(id)? else { return Ok(()) };
+        let next_due = change(&mut row.course);
+        self.database()?.update_enrollment(id, &row.course, next_due)?;
+        if next_due.is_some() {
+            self.memory.borrow_mut().advancing = true;
+        }
+        Ok(())
+    }
+}

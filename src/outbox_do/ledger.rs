@@ -1,0 +1,296 @@
+//! The accounting of one outbox, held in memory and rebuilt from rows: how many deliveries of each action
+//! are where. What has ended is stored with every settle; what is open is counted from the index at start.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use varde_core::controls::Controls;
+use varde_core::delivery::State;
+use varde_core::outcome::Verdict;
+use varde_core::slug::Slug;
+use varde_core::time::UnixMs;
+
+/// Where an open delivery waits; the first column of the index `deliveries_open`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Waits for its time.
+    Scheduled = 0,
+    /// Somebody has the lease.
+    InFlight = 1,
+    /// Waits for its action to be resumed.
+    Held = 2,
+}
+
+impl Lane {
+    /// The lane of a state; `None` when it has ended.
+    pub const fn of(state: &State) -> Option<Self> {
+        match state {
+            State::Scheduled { .. } => Some(Self::Scheduled),
+            State::InFlight { .. } => Some(Self::InFlight),
+            State::Held { .. } => Some(Self::Held),
+            State::Delivered { .. } | State::Rejected { .. } | State::Exhausted { .. } | State::Canceled { .. } => None,
+        }
+    }
+}
+
+/// What has ended, as stored for each action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Deliveries that arrived.
+    pub delivered: u64,
+    /// Deliveries that were refused for good.
+    pub rejected: u64,
+    /// Deliveries whose window is used up.
+    pub exhausted: u64,
+    /// Deliveries that a person ended.
+    pub canceled: u64,
+    /// Attempts by verdict.
+    pub attempts: Attempts,
+}
+
+/// Ended attempts by verdict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// The endpoint had it.
+    pub delivered: u64,
+    /// To be made again.
+    pub retry: u64,
+    /// Refused for good.
+    pub reject: u64,
+}
+
+/// One action's part of the ledger.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    /// What has ended.
+    pub ended: Ended,
+    /// Deliveries that wait for their time.
+    pub scheduled: u64,
+    /// Leases that are out.
+    pub in_flight: u64,
+    /// Deliveries that wait for a resume.
+    pub held: u64,
+    /// No scheduled delivery is due before this; `None` when that isn't known and the index must be asked.
+    pub earliest_due: Option<UnixMs>,
+}
+
+impl Account {
+    /// Deliveries that have something to do.
+    pub const fn open(&self) -> u64 {
+        self.scheduled + self.in_flight + self.held
+    }
+
+    const fn lane(&mut self, lane: Lane) -> &mut u64 {
+        match lane {
+            Lane::Scheduled => &mut self.scheduled,
+            Lane::InFlight => &mut self.in_flight,
+            Lane::Held => &mut self.held,
+        }
+    }
+}
+
+/// All accounts of the outbox.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// By action.
+    pub accounts: BTreeMap<Slug, Account>,
+}
+
+impl Ledger {
+    /// The account of an action, opened at its first use.
+    pub fn account(&mut self, action: &Slug) -> &mut Account {
+        if !self.accounts.contains_key(action) {
+            self.accounts.insert(action.clone(), Account { earliest_due: Some(UnixMs(u64::MAX)), ..Account::default() });
+        }
+        self.accounts.get_mut(action).expect("was just inserted")
+    }
+
+    /// A delivery came in, or went from one state to the next.
+    pub fn moved(&mut self, action: &Slug, from: Option<&State>, to: &State) {
+        let account = self.account(action);
+        if let Some(lane) = from.and_then(Lane::of) {
+            let count = account.lane(lane);
+            *count = count.saturating_sub(1);
+        }
+        match to {
+            State::Scheduled { due, .. } => {
+                account.scheduled += 1;
+                account.earliest_due = account.earliest_due.map(|known| known.min(*due));
+            }
+            State::InFlight { .. } => account.in_flight += 1,
+            State::Held { .. } => account.held += 1,
+            State::Delivered { .. } => account.ended.delivered += 1,
+            State::Rejected { .. } => account.ended.rejected += 1,
+            State::Exhausted { .. } => account.ended.exhausted += 1,
+            State::Canceled { .. } => account.ended.canceled += 1,
+        }
+    }
+
+    /// An attempt ended.
+    pub fn attempted(&mut self, action: &Slug, verdict: Verdict) {
+        let attempts = &mut self.account(action).ended.attempts;
+        match verdict {
+            Verdict::Delivered => attempts.delivered += 1,
+            Verdict::Retry => attempts.retry += 1,
+            Verdict::Reject => attempts.reject += 1,
+        }
+    }
+
+    /// Open deliveries of all actions.
+    pub fn open(&self) -> u64 {
+        self.accounts.values().map(Account::open).sum()
+    }
+
+    /// The numbers for the API.
+    pub fn stats(&self, controls: &Controls, oldest_open_due: Option<UnixMs>) -> Stats {
+        let actions: BTreeMap<Slug, ActionStats> = self
+            .accounts
+            .iter()
+            .map(|(action, account)| {
+                let reason = controls.pause_reason(action).map(str::to_owned);
+                let state = if reason.is_some() { "paused" } else { "active" };
+                (action.clone(), ActionStats { counts: Counts::of(account), state: state.to_owned(), reason })
+            })
+            .collect();
+        let mut counts = Counts::default();
+        for action in actions.values() {
+            counts.add(&action.counts);
+        }
+        Stats { counts, oldest_open_due, actions }
+    }
+}
+
+/// The accounting identity: `accepted = delivered + rejected + exhausted + canceled + open`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words are DESIGN's states")]
+pub struct Counts {
+    pub accepted: u64,
+    pub delivered: u64,
+    pub rejected: u64,
+    pub exhausted: u64,
+    pub canceled: u64,
+    pub open: u64,
+    pub attempts: Attempts,
+}
+
+impl Counts {
+    fn of(account: &Account) -> Self {
+        let Ended { delivered, rejected, exhausted, canceled, attempts } = account.ended;
+        let open = account.open();
+        let accepted = delivered + rejected + exhausted + canceled + open;
+        Self { accepted, delivered, rejected, exhausted, canceled, open, attempts }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.delivered += other.delivered;
+        self.rejected += other.rejected;
+        self.exhausted += other.exhausted;
+        self.canceled += other.canceled;
+        self.open += other.open;
+        self.attempts.delivered += other.attempts.delivered;
+        self.attempts.retry += other.attempts.retry;
+        self.attempts.reject += other.attempts.reject;
+    }
+}
+
+/// `GET …/stats`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Of all actions.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// When the longest waiting delivery was or is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_open_due: Option<UnixMs>,
+    /// Of each action.
+    pub actions: BTreeMap<Slug, ActionStats>,
+}
+
+/// One action in [`Stats`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionStats {
+    /// Its numbers.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// `active` or `paused`.
+    pub state: String,
+    /// Why it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Stats {
+    /// Adds another shard's numbers.
+    pub fn merge(&mut self, other: Self) {
+        self.counts.add(&other.counts);
+        self.oldest_open_due = match (self.oldest_open_due, other.oldest_open_due) {
+            (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
+        for (action, theirs) in other.actions {
+            match self.actions.get_mut(&action) {
+                Some(mine) => mine.counts.add(&theirs.counts),
+                None => drop(self.actions.insert(action, theirs)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use varde_core::delivery::Delivery;
+
+    use super::*;
+
+    fn action() -> Slug {
+        "a".parse().unwrap()
+    }
+
+    #[test]
+    fn the_identity_holds_after_every_move() {
+        let mut ledger = Ledger::default();
+        let scheduled = Delivery::scheduled(UnixMs(5)).state;
+        let in_flight = State::InFlight { attempt: 1, started: UnixMs(0), deadline: UnixMs(9), grace: false };
+        let ends = [State::Delivered { attempt: 1 }, State::Canceled { attempt: 1 },
+            State::Exhausted { attempt: 1, reason: String::new() }, State::Rejected { attempt: 1, reason: String::new() }];
+        for (n, end) in ends.iter().enumerate() {
+            ledger.moved(&action(), None, &scheduled);
+            ledger.moved(&action(), Some(&scheduled), &in_flight);
+            assert_eq!(ledger.open(), 1);
+            ledger.moved(&action(), Some(&in_flight), end);
+            let stats = ledger.stats(&Controls::default(), None);
+            let Counts { accepted, delivered, rejected, exhausted, canceled, open, .. } = stats.counts;
+            assert_eq!(accepted, n as u64 + 1);
+            assert_eq!(accepted, delivered + rejected + exhausted + canceled + open);
+        }
+        assert_eq!(ledger.open(), 0);
+    }
+
+    #[test]
+    fn remembers_the_earliest_due() {
+        let mut ledger = Ledger::default();
+        for due in [9, 4, 7] {
+            ledger.moved(&action(), None, &Delivery::scheduled(UnixMs(due)).state);
+        }
+        assert_eq!(ledger.account(&action()).earliest_due, Some(UnixMs(4)));
+    }
+
+    #[test]
+    fn shards_add_up() {
+        let mut one = Ledger::default();
+        one.moved(&action(), None, &State::Delivered { attempt: 1 });
+        let mut all = one.stats(&Controls::default(), Some(UnixMs(7)));
+        all.merge(one.stats(&Controls::default(), Some(UnixMs(3))));
+        assert_eq!((all.counts.delivered, all.actions["a"].counts.accepted), (2, 2));
+        assert_eq!(all.oldest_open_due, Some(UnixMs(3)));
+    }
+
+    #[test]
+    fn stored_counters_format_unchanged() {
+        assert_eq!(
+            serde_json::to_string(&Ended::default()).unwrap(),
+            r#"{"delivered":0,"rejected":0,"exhausted":0,"canceled":0,"attempts":{"delivered":0,"retry":0,"reject":0}}"#
+        );
+    }
+}

@@ -1,0 +1,382 @@
+//! What is said between the edge, the outbox and the sender. All of it crosses versions of the Worker
+//! while a deploy rolls out, so `protocol_format_unchanged` pins it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use varde_core::auth::Auth;
+use varde_core::controls::Controls;
+use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::outcome::Outcome;
+use varde_core::schedule::RetryPolicy;
+use varde_core::slug::Slug;
+
+/// Which outbox it is: one per workflow and shard. The object is named by the workflow's internal uid, so
+/// a slug that is created anew starts empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Home {
+    /// The workflow's id in the API.
+    pub workflow: Slug,
+    /// The workflow's internal name.
+    pub uid: String,
+    /// 0 to 63.
+    pub shard: u8,
+}
+
+impl Home {
+    /// The Durable Object's name.
+    pub fn object_name(&self) -> String {
+        format!("{}/{}", self.uid, self.shard)
+    }
+}
+
+/// A call to an outbox.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutboxCall {
+    /// Take enrollments in; answered by [`AcceptReply`] once they are committed.
+    Accept(Accept),
+    /// An attempt has ended; answered by [`SettleReply`].
+    Settle(Settle),
+    /// A lease is given back with nothing sent; answered by [`SettleReply`].
+    Return(Return),
+    /// The next step of an enrollment, rendered; answered by [`SettleReply`].
+    Advance(Advance),
+    /// New controls from the registry; answered by [`Acknowledged`].
+    Controls(Controls),
+    /// How much is open; answered by [`OpenCount`].
+    OpenCount {},
+    /// Look after yourself: is the alarm where it must be? Answered by [`Acknowledged`].
+    Check {},
+    /// One page of deliveries, newest first; answered by [`Page`].
+    Deliveries(Query),
+    /// One page of enrollments, newest first; answered by [`Page`].
+    Enrollments(Query),
+    /// One delivery with its request and attempts, or null.
+    Delivery {
+        /// Which.
+        id: DeliveryId,
+    },
+    /// One enrollment with its deliveries, or null.
+    Enrollment {
+        /// Which.
+        id: EnrollmentId,
+    },
+    /// End an open delivery; answered by [`CancelReply`].
+    Cancel {
+        /// Which.
+        id: DeliveryId,
+    },
+    /// The accounting; answered by [`crate::outbox_do::ledger::Stats`].
+    Stats {},
+    /// Panic now, or in the next alarm; for the tests of what a panic does.
+    #[cfg(feature = "testing")]
+    Panic {
+        /// Whether the alarm panics instead of this call.
+        in_alarm: bool,
+    },
+}
+
+/// Enrollments of one shard.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Accept {
+    /// Which outbox this is, for its first call.
+    pub home: Home,
+    /// The enrollments, each with its first delivery.
+    pub enrollments: Vec<NewEnrollment>,
+    /// Most leases that the caller can take on.
+    pub leases: usize,
+}
+
+/// One enrollment as the edge hands it over.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NewEnrollment {
+    /// Minted by the edge, so that it can repeat an accept safely.
+    pub id: EnrollmentId,
+    /// The record's id.
+    pub record: String,
+    /// The record and the event, as JSON; the outbox stores it unread.
+    pub input: Box<RawValue>,
+    /// The caller's `Idempotency-Key`, where it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<Idempotency>,
+    /// The delivery of the first action.
+    pub first: Planned,
+}
+
+/// An idempotency key and what it was used for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idempotency {
+    /// The key, hashed together with the record's id.
+    pub key: String,
+    /// A hash of the input: the same key with another one is a mistake.
+    pub body_hash: String,
+}
+
+/// A delivery to create.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Planned {
+    /// Its action.
+    pub action: Slug,
+    /// What to send, or why there is nothing.
+    pub plan: Plan,
+}
+
+/// What a delivery sends.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Plan {
+    /// A request, rendered.
+    Send {
+        /// What was fixed with it.
+        terms: Terms,
+        /// A [`varde_core::request::Request`] as JSON; the outbox stores it unread.
+        request: Box<RawValue>,
+    },
+    /// Nothing can be sent.
+    Unsendable {
+        /// A stable slug.
+        reason: String,
+    },
+}
+
+/// What is fixed when a delivery is created, besides the request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Timeout of one attempt.
+    pub timeout_ms: u64,
+    /// How attempts are authenticated; names the secret.
+    pub auth: Auth,
+    /// When failed attempts are made again.
+    pub retry: RetryPolicy,
+}
+
+/// The answer to [`OutboxCall::Accept`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AcceptReply {
+    /// One for each enrollment, in order.
+    pub results: Vec<Accepted>,
+    /// The leases that the caller got; it has the requests.
+    pub leases: Vec<Ticket>,
+}
+
+/// What became of one enrollment.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accepted {
+    /// It is stored.
+    Enrolled {
+        /// Its id.
+        id: EnrollmentId,
+        /// Its status.
+        status: String,
+    },
+    /// The idempotency key was used for another input.
+    KeyReused {
+        /// The enrollment that has the key.
+        id: EnrollmentId,
+    },
+    /// Too much is open in this shard; nothing was stored.
+    Full,
+    /// The workflow takes no more enrollments; nothing was stored.
+    Closed,
+}
+
+/// The right to make one attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Of which delivery.
+    pub delivery: DeliveryId,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// Number of the lease.
+    pub lease: u32,
+    /// How long it lasts, counted by the outbox.
+    pub lease_ms: u64,
+}
+
+/// A lease with all that a sender needs to use it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Lease {
+    /// The right.
+    pub ticket: Ticket,
+    /// The delivery's enrollment.
+    pub enrollment: EnrollmentId,
+    /// The delivery's action.
+    pub action: Slug,
+    /// What was fixed.
+    pub terms: Terms,
+    /// What to send.
+    pub request: Box<RawValue>,
+}
+
+/// The end of an attempt.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Settle {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// By which lease.
+    pub lease: u32,
+    /// What it met.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// `{"headers", "body", "truncated"}`, masked; the outbox stores it unread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Box<RawValue>>,
+    /// The outputs, `{name: value}`, and a note where the response gave none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Box<RawValue>>,
+    /// How the enrollment goes on, should this end the delivery.
+    pub then: Then,
+    /// How long the sender can still work; a lease that fits may be handed back.
+    pub budget_ms: u64,
+}
+
+/// A lease given back.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Return {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// By which lease.
+    pub lease: u32,
+    /// A stable slug of what was missing.
+    pub reason: String,
+}
+
+/// How an enrollment goes on after a delivery.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// The sender can't tell; somebody will be asked ([`AdvanceWork`]).
+    Unknown,
+    /// That was the last action.
+    Done,
+    /// It ends early.
+    Failed {
+        /// `action_failed` or `workflow_changed`.
+        reason: String,
+    },
+    /// The next action's delivery.
+    Next {
+        /// Its id, minted by the sender.
+        delivery: DeliveryId,
+        /// What it sends.
+        planned: Planned,
+    },
+}
+
+/// The answer to an [`AdvanceWork`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Advance {
+    /// Which enrollment.
+    pub enrollment: EnrollmentId,
+    /// The action that had ended.
+    pub after: Slug,
+    /// How it goes on.
+    pub then: Then,
+    /// As in [`Settle`].
+    pub budget_ms: u64,
+}
+
+/// The answer to a settle, a return or an advance.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SettleReply {
+    /// Why it was ignored, as a stable slug; absent when it counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<String>,
+    /// More work for this sender.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Work>,
+}
+
+/// Something for a sender to do.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a handful live at a time")]
+pub enum Work {
+    /// Make an attempt.
+    Send(Lease),
+    /// Render the next step of an enrollment.
+    Advance(AdvanceWork),
+}
+
+/// An enrollment whose delivery ended while nobody who knows the workflow was there.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AdvanceWork {
+    /// Which enrollment.
+    pub enrollment: EnrollmentId,
+    /// The action that ended.
+    pub after: Slug,
+    /// Whether it was delivered.
+    pub delivered: bool,
+    /// The record and the event.
+    pub input: Box<RawValue>,
+    /// The outputs of all ended actions, `{action: {name: value}}`.
+    pub outputs: Box<RawValue>,
+}
+
+/// What an alarm hands to the `Sender` entrypoint.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HandOver {
+    /// Where it comes from.
+    pub home: Home,
+    /// At most six pieces.
+    pub work: Vec<Work>,
+}
+
+/// A yes with nothing to add.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {}
+
+/// The answer to [`OutboxCall::OpenCount`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenCount {
+    /// Open deliveries, and enrollments whose next step isn't rendered yet.
+    pub open: u64,
+}
+
+/// The answer to [`OutboxCall::Cancel`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReply {
+    /// It was open and is canceled.
+    Canceled,
+    /// It had ended before.
+    Ended,
+    /// There is no such delivery.
+    Unknown,
+}
+
+/// Filters of a list; ids below `before`, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Query {
+    /// Ids from this one on, downwards, exclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// Most items.
+    pub limit: usize,
+    /// Only this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Only this action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Only this record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// Created at or after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Created before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+/// One page of one shard.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Page {
+    /// The items that matched, newest first, each with its id.
+    pub items: Vec<(String, Box<RawValue>)>,
+    /// The last id that was looked at; `None` when there is nothing below.
+    pub scanned_to: Option<String>,
+}

@@ -1,0 +1,192 @@
+//! Attempts end here: a settle, a returned lease, a cancel; and the next lease for a sender that has time.
+
+use varde_core::delivery::{Circumstances, Event, LEASE_GRACE_MS, State};
+use varde_core::ids::DeliveryId;
+use varde_core::slug::Slug;
+use varde_core::time::{SECOND_MS, UnixMs};
+use worker::Result;
+
+use super::accept::ticket;
+use super::enrollment::Ending;
+use super::ledger::Lane;
+use super::protocol::{CancelReply, Lease, Return, Settle, SettleReply, Then, Work};
+use super::store::DeliveryRow;
+use super::{LEASES_PER_ACTION, Outbox, Settled};
+use crate::{ambient, metering};
+
+/// What must be left of a sender's time beyond an attempt's timeout: to settle it.
+const SETTLE_MARGIN_MS: u64 = 2 * SECOND_MS;
+
+impl Outbox {
+    /// Takes in how an attempt ended. Safe to repeat: the second time it is ignored, and says so.
+    pub(super) async fn settle(&self, settle: Settle) -> Result<SettleReply> {
+        let now = ambient::now();
+        let Some(mut row) = self.database()?.delivery(settle.delivery)? else {
+            return Ok(SettleReply::ignored("unknown_delivery"));
+        };
+        let was_at_cap = self.at_cap(&row.action);
+        let event = Event::Settle { lease: settle.lease, outcome: settle.outcome, duration_ms: settle.duration_ms };
+        let at = Circumstances { now, dice: ambient::fraction(), policy: &row.terms.retry };
+        let step = match row.delivery.step(&event, at) {
+            Ok(step) => step,
+            Err(refused) => return Ok(SettleReply::ignored(refused.code())),
+        };
+        let response = settle.response.map(|raw| serde_json::from_str(raw.get())).transpose()?;
+        self.store_step(&mut row, step, Settled { response, outputs: settle.outputs }, now)?;
+        let mut work = None;
+        if !row.delivery.state.is_open() {
+            let delivered = matches!(row.delivery.state, State::Delivered { .. });
+            let ending = Ending::of(row.action.clone(), delivered);
+            work = self.go_on(row.enrollment, &row.record, ending, settle.then, settle.budget_ms, now)?;
+        }
+        if work.is_none() {
+            work = self.due_work(settle.budget_ms, now)?;
+        }
+        self.arm_after(&row, was_at_cap, now).await?;
+        Ok(SettleReply { ignored: None, work })
+    }
+
+    /// Takes a lease back with nothing sent.
+    pub(super) async fn take_back(&self, given_back: &Return) -> Result<SettleReply> {
+        let now = ambient::now();
+        let Some(mut row) = self.database()?.delivery(given_back.delivery)? else {
+            return Ok(SettleReply::ignored("unknown_delivery"));
+        };
+        let was_at_cap = self.at_cap(&row.action);
+        let event = Event::Return { lease: given_back.lease, reason: &given_back.reason };
+        let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
+        match row.delivery.step(&event, at) {
+            Ok(step) => self.store_step(&mut row, step, Settled::default(), now)?,
+            Err(refused) => return Ok(SettleReply::ignored(refused.code())),
+        }
+        self.arm_after(&row, was_at_cap, now).await?;
+        Ok(SettleReply { ignored: None, work: None })
+    }
+
+    /// A person ends a delivery; its enrollment ends with it.
+    pub(super) async fn cancel(&self, id: DeliveryId) -> Result<CancelReply> {
+        let now = ambient::now();
+        let Some(mut row) = self.database()?.delivery(id)? else { return Ok(CancelReply::Unknown) };
+        let was_at_cap = self.at_cap(&row.action);
+        if !self.cancel_row(&mut row, now)? {
+            return Ok(CancelReply::Ended);
+        }
+        self.arm_after(&row, was_at_cap, now).await?;
+        Ok(CancelReply::Canceled)
+    }
+
+    /// Cancels an open delivery; false when it had ended.
+    pub(super) fn cancel_row(&self, row: &mut DeliveryRow, now: UnixMs) -> Result<bool> {
+        let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
+        let Ok(step) = row.delivery.step(&Event::Cancel, at) else { return Ok(false) };
+        self.store_step(row, step, Settled::default(), now)?;
+        self.ended(row.enrollment, Ending { action: row.action.clone(), delivered: false, canceled: true }, now)?;
+        Ok(true)
+    }
+
+    /// A due delivery for a sender that has `budget_ms` left.
+    pub(super) fn due_work(&self, budget_ms: u64, now: UnixMs) -> Result<Option<Work>> {
+        for action in self.actions_with_due(now) {
+            let fits = |row: &DeliveryRow| row.terms.timeout_ms + SETTLE_MARGIN_MS <= budget_ms;
+            if let Some(lease) = self.take_due(&action, 1, now, &fits)?.pop() {
+                return Ok(Some(Work::Send(lease)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Leases out up to `limit` due deliveries of an action that `fit`, longest waiting first.
+    pub(super) fn take_due(
+        &self,
+        action: &Slug,
+        limit: usize,
+        now: UnixMs,
+        fits: &dyn Fn(&DeliveryRow) -> bool,
+    ) -> Result<Vec<Lease>> {
+        metering::begin_take();
+        let rows = self.waking(Lane::Scheduled, action, now, limit)?;
+        let found = rows.len();
+        let mut leases = Vec::with_capacity(found);
+        for mut row in rows.into_iter().filter(|row| fits(row)) {
+            leases.extend(self.lease(&mut row, now)?);
+        }
+        if found < limit {
+            let earliest = self.database()?.first_waking(Lane::Scheduled, action)?.unwrap_or(UnixMs(u64::MAX));
+            self.memory.borrow_mut().ledger.account(action).earliest_due = Some(earliest);
+        }
+        metering::end_take(found);
+        Ok(leases)
+    }
+
+    /// Leases out one delivery; `None` when the step ends it instead, because its window went by.
+    pub(super) fn lease(&self, row: &mut DeliveryRow, now: UnixMs) -> Result<Option<Lease>> {
+        let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
+        let event = Event::Lease { lease_ms: row.terms.timeout_ms + LEASE_GRACE_MS };
+        let Ok(step) = row.delivery.step(&event, at) else { return Ok(None) };
+        self.store_step(row, step, Settled::default(), now)?;
+        if !row.delivery.state.is_open() {
+            self.ended(row.enrollment, Ending::of(row.action.clone(), false), now)?;
+            return Ok(None);
+        }
+        let request = self.database()?.request(row.id)?.unwrap_or_else(|| "null".to_owned());
+        Ok(Some(Lease {
+            ticket: ticket(row.id, &row.delivery, &row.terms),
+            enrollment: row.enrollment,
+            action: row.action.clone(),
+            terms: row.terms.clone(),
+            request: serde_json::value::RawValue::from_string(request)?,
+        }))
+    }
+
+    pub(super) fn at_cap(&self, action: &Slug) -> bool {
+        self.memory.borrow_mut().ledger.account(action).in_flight >= LEASES_PER_ACTION
+    }
+
+    /// Sees to the alarm after a delivery has moved. Beyond its own wake-up that matters only where the
+    /// move made room under the cap, or left due work that nobody took.
+    async fn arm_after(&self, row: &DeliveryRow, was_at_cap: bool, now: UnixMs) -> Result<()> {
+        let left_over = || self.memory.borrow().advancing || !self.actions_with_due(now).is_empty();
+        if was_at_cap || left_over() {
+            return self.arm_for_open_work().await;
+        }
+        match row.delivery.state.wakes_at() {
+            Some(at) => self.arm(at).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Actions that may send, have room under the cap, and may have something due.
+    pub(super) fn actions_with_due(&self, now: UnixMs) -> Vec<Slug> {
+        let memory = self.memory.borrow();
+        let accounts = memory.ledger.accounts.iter();
+        accounts
+            .filter(|(action, account)| {
+                account.scheduled > 0
+                    && account.in_flight < LEASES_PER_ACTION
+                    && account.earliest_due.is_none_or(|earliest| earliest <= now)
+                    && memory.pause_reason(action).is_none()
+            })
+            .map(|(action, _)| action.clone())
+            .collect()
+    }
+
+    /// Deliveries that wake at or before `until`. A row that can't be read is set aside and logged; the
+    /// counts are then taken anew, because it no longer waits.
+    pub(super) fn waking(&self, lane: Lane, action: &Slug, until: UnixMs, limit: usize) -> Result<Vec<DeliveryRow>> {
+        let mut set_aside = false;
+        let rows = self.database()?.waking(lane, action, until, limit, &mut |id, error| {
+            set_aside = true;
+            log_unreadable(id, error);
+        })?;
+        if set_aside {
+            self.doubt();
+        }
+        Ok(rows)
+    }
+}
+
+/// A row that can't be read was set aside; the log is where a person finds it.
+fn log_unreadable(id: &str, error: &worker::Error) {
+    let cause = serde_json::json!(error.to_string());
+    worker::console_error!("{{\"level\":\"error\",\"code\":\"row_set_aside\",\"delivery\":\"{id}\",\"cause\":{cause}}}");
+}

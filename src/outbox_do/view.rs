@@ -1,0 +1,290 @@
+//! What the API shows of the rows: lists, look-ups, stats.
+
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value, json};
+use varde_core::delivery::State;
+use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::outcome::Verdict;
+use varde_core::time::UnixMs;
+use worker::{Result, SqlStorageValue};
+
+use super::ledger::{Lane, Stats};
+use super::protocol::{Page, Query};
+use super::store::{AttemptLog, DeliveryRow, EnrollmentRow, count};
+use super::Outbox;
+
+/// Rows that one list call walks at most, so a page may be empty and still carry a cursor.
+const WALK_LIMIT: usize = 1_000;
+/// Rows that one statement of the walk reads.
+const WALK_STEP: usize = 100;
+
+/// A delivery in the API.
+#[derive(Debug, Serialize)]
+struct DeliveryView {
+    id: DeliveryId,
+    enrollment: EnrollmentId,
+    workflow: String,
+    action: String,
+    record: String,
+    status: &'static str,
+    attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_due: Option<UnixMs>,
+    created_at: UnixMs,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settled_at: Option<UnixMs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<Vec<AttemptView>>,
+}
+
+/// An attempt in the API.
+#[derive(Debug, Serialize)]
+struct AttemptView {
+    number: u32,
+    started_at: UnixMs,
+    duration_ms: u64,
+    #[serde(flatten)]
+    outcome: Map<String, Value>,
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_due: Option<UnixMs>,
+}
+
+impl Outbox {
+    /// One page of deliveries.
+    pub(super) fn deliveries(&self, query: &Query) -> Result<Page> {
+        self.walk("deliveries", "dlv_", query, |id| {
+            let Some(row) = self.database()?.delivery(id.parse().map_err(id_error)?)? else { return Ok(None) };
+            let wanted = matches(&query.status, self.shown_status(&row))
+                && matches(&query.action, &row.action)
+                && matches(&query.record, &row.record)
+                && in_span(query, row.created_at);
+            if wanted { Ok(Some(to_raw_value(&self.delivery_summary(&row)?)?)) } else { Ok(None) }
+        })
+    }
+
+    /// One page of enrollments, each with its record and event.
+    pub(super) fn enrollments(&self, query: &Query) -> Result<Page> {
+        self.walk("enrollments", "enr_", query, |id| {
+            let Some(row) = self.database()?.enrollment(id.parse().map_err(id_error)?)? else { return Ok(None) };
+            if !matches(&query.record, &row.record) || !in_span(query, row.created_at) {
+                return Ok(None);
+            }
+            let view = self.enrollment_value(&row)?;
+            if matches(&query.status, view["status"].as_str().unwrap_or_default()) {
+                return Ok(Some(to_raw_value(&view)?));
+            }
+            Ok(None)
+        })
+    }
+
+    /// One delivery with its request and attempts.
+    pub(super) fn delivery_view(&self, id: DeliveryId) -> Result<Option<Value>> {
+        let database = self.database()?;
+        let Some(row) = database.delivery(id)? else { return Ok(None) };
+        let mut view = self.delivery_summary(&row)?;
+        let request: Value = database.request(id)?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
+        view.request = request.is_object().then(|| with_header_object(request));
+        let mut attempts: Vec<AttemptView> =
+            database.attempts(id)?.into_iter().map(attempt_view).collect::<Result<_>>()?;
+        if let Some(last) = database.finale(id)?.and_then(|finale| finale.attempt) {
+            // A delivery that arrived by a late settle has an attempt of that number in the log already.
+            attempts.retain(|attempt| attempt.number != last.end.number);
+            attempts.push(attempt_view(last)?);
+        }
+        view.attempts = Some(attempts);
+        Ok(Some(serde_json::to_value(view)?))
+    }
+
+    /// One enrollment with its deliveries.
+    pub(super) fn enrollment_view(&self, id: EnrollmentId) -> Result<Option<Value>> {
+        self.database()?.enrollment(id)?.map(|row| self.enrollment_value(&row)).transpose()
+    }
+
+    /// The status of an enrollment: told by its course where that says something, else by its deliveries.
+    pub(super) fn enrollment_status(&self, id: EnrollmentId) -> Result<String> {
+        let Some(row) = self.database()?.enrollment(id)? else { return Ok("unknown".to_owned()) };
+        let deliveries = self.deliveries_of(&row)?;
+        Ok(status_of(&row, &deliveries).to_owned())
+    }
+
+    /// The accounting of this outbox.
+    pub(super) fn stats(&self) -> Result<Stats> {
+        let actions: Vec<_> = self.memory.borrow().ledger.accounts.keys().cloned().collect();
+        let mut oldest = None;
+        for action in &actions {
+            for lane in [Lane::Scheduled, Lane::Held] {
+                let due = self.database()?.first_waking(lane, action)?;
+                oldest = [oldest, due].into_iter().flatten().min();
+            }
+        }
+        let memory = self.memory.borrow();
+        let mut stats = memory.ledger.stats(&memory.controls, oldest);
+        for (action, counts) in &mut stats.actions {
+            if let Some(reason) = memory.pause_reason(action) {
+                counts.state = "paused".to_owned();
+                counts.reason = Some(reason.to_owned());
+            }
+        }
+        Ok(stats)
+    }
+
+    /// Walks a table's ids downwards until the page is full or enough rows were looked at.
+    fn walk(
+        &self,
+        table: &str,
+        prefix: &str,
+        query: &Query,
+        pick: impl Fn(&str) -> Result<Option<Box<RawValue>>>,
+    ) -> Result<Page> {
+        // `~` sorts after every character of an id.
+        let mut below = query.before.clone().unwrap_or_else(|| format!("{prefix}~"));
+        let mut items = Vec::new();
+        let sql = format!("SELECT id FROM {table} WHERE id < ? ORDER BY id DESC LIMIT ?");
+        for _ in 0..WALK_LIMIT / WALK_STEP {
+            let rows = self.database()?.rows(&sql, vec![SqlStorageValue::from(below.as_str()), count(WALK_STEP)])?;
+            let last_step = rows.len() < WALK_STEP;
+            for mut row in rows {
+                below = row.text()?;
+                if let Some(item) = pick(&below)? {
+                    items.push((below.clone(), item));
+                    if items.len() == query.limit {
+                        return Ok(Page { items, scanned_to: Some(below) });
+                    }
+                }
+            }
+            if last_step {
+                return Ok(Page { items, scanned_to: None });
+            }
+        }
+        Ok(Page { items, scanned_to: Some(below) })
+    }
+
+    fn delivery_summary(&self, row: &DeliveryRow) -> Result<DeliveryView> {
+        let state = &row.delivery.state;
+        let status = self.shown_status(row);
+        let reason = if status == "held" {
+            self.memory.borrow().pause_reason(&row.action).map(str::to_owned)
+        } else {
+            state.reason().map(str::to_owned)
+        };
+        let next_due = match *state {
+            State::Scheduled { due, .. } if status == "scheduled" => Some(due),
+            _ => None,
+        };
+        Ok(DeliveryView {
+            id: row.id,
+            enrollment: row.enrollment,
+            workflow: self.memory.borrow().home.as_ref().map(|home| home.workflow.to_string()).unwrap_or_default(),
+            action: row.action.to_string(),
+            record: row.record.clone(),
+            status,
+            attempt: state.attempt(),
+            next_due,
+            created_at: row.created_at,
+            settled_at: self.database()?.finale(row.id)?.map(|finale| finale.settled_at),
+            reason,
+            request: None,
+            attempts: None,
+        })
+    }
+
+    /// A delivery of a paused action shows as held, also in the moment before its row says so.
+    fn shown_status(&self, row: &DeliveryRow) -> &'static str {
+        let paused = self.memory.borrow().pause_reason(&row.action).is_some();
+        match row.delivery.state {
+            State::Scheduled { .. } if paused => "held",
+            ref state => state.status(),
+        }
+    }
+
+    fn deliveries_of(&self, row: &EnrollmentRow) -> Result<Vec<DeliveryRow>> {
+        let ids = std::iter::once(row.id.first_delivery()).chain(row.course.deliveries.iter().copied());
+        ids.filter_map(|id| self.database().and_then(|database| database.delivery(id)).transpose()).collect()
+    }
+
+    fn enrollment_value(&self, row: &EnrollmentRow) -> Result<Value> {
+        let deliveries = self.deliveries_of(row)?;
+        let status = status_of(row, &deliveries);
+        let views: Vec<DeliveryView> =
+            deliveries.iter().map(|delivery| self.delivery_summary(delivery)).collect::<Result<_>>()?;
+        let ended_at = if status == "running" { None } else { views.iter().filter_map(|view| view.settled_at).max() };
+        let input: Value = serde_json::from_str(&row.input)?;
+        let outputs: Value = serde_json::from_str(self.outputs_of(row)?.get())?;
+        let mut view = json!({
+            "id": row.id,
+            "workflow": views.first().map(|view| view.workflow.clone()),
+            "status": status,
+            "record": input["record"],
+            "outputs": outputs,
+            "deliveries": views,
+            "created_at": row.created_at,
+        });
+        if let Some(event) = input.get("event").filter(|event| !event.is_null()) {
+            view["event"] = event.clone();
+        }
+        if let Some(reason) = &row.course.reason {
+            view["reason"] = json!(reason);
+        }
+        if let Some(ended_at) = ended_at {
+            view["ended_at"] = json!(ended_at);
+        }
+        Ok(view)
+    }
+}
+
+fn status_of<'a>(row: &'a EnrollmentRow, deliveries: &[DeliveryRow]) -> &'a str {
+    if let Some(ended) = &row.course.ended {
+        return ended;
+    }
+    let running = row.next_due.is_some() || deliveries.iter().any(|delivery| delivery.delivery.state.is_open());
+    if running { "running" } else { "completed" }
+}
+
+fn attempt_view(log: AttemptLog) -> Result<AttemptView> {
+    let mut outcome = match serde_json::to_value(log.end.outcome)? {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    outcome.remove("retry_after");
+    Ok(AttemptView {
+        number: log.end.number,
+        started_at: log.end.started_at,
+        duration_ms: log.end.duration_ms,
+        outcome,
+        verdict: log.end.verdict,
+        response: log.response,
+        next_due: log.end.next_due,
+    })
+}
+
+/// The stored list of headers as the API's object.
+fn with_header_object(mut request: Value) -> Value {
+    if let Value::Array(pairs) = request["headers"].take() {
+        let object: Map<String, Value> = pairs
+            .into_iter()
+            .filter_map(|mut pair| Some((pair[0].as_str()?.to_owned(), pair[1].take())))
+            .collect();
+        request["headers"] = Value::Object(object);
+    }
+    request
+}
+
+fn matches(wanted: &Option<String>, found: &str) -> bool {
+    wanted.as_deref().is_none_or(|wanted| wanted == found)
+}
+
+fn in_span(query: &Query, at: UnixMs) -> bool {
+    query.since.is_none_or(|since| at.0 >= since) && query.until.is_none_or(|until| at.0 < until)
+}
+
+fn id_error(error: varde_core::ids::InvalidId) -> worker::Error {
+    worker::Error::from(error.to_string())
+}

@@ -1,0 +1,34 @@
+//! From an action and the values at hand to a delivery that the outbox can store.
+
+use serde_json::value::to_raw_value;
+use varde_core::endpoint_url::UrlRule;
+use varde_core::expr::Context;
+use varde_core::render;
+use varde_core::request::Request;
+use varde_core::workflow::Action;
+
+use crate::outbox_do::protocol::{Plan, Planned, Terms};
+
+/// Renders the action's request; one that can't be sent is a plan, too, with its reason. Gives back the
+/// request beside its stored form, so that a first attempt needn't read it again.
+///
+/// # Errors
+/// When the request can't be serialised.
+pub fn plan(action: &Action, values: &Context<'_>, rule: UrlRule) -> serde_json::Result<(Planned, Option<Request>)> {
+    let slug = action.id().clone();
+    match render::render(action, values, rule) {
+        Ok(request) => {
+            let terms = Terms {
+                timeout_ms: action.timeout_ms(),
+                auth: action.auth().clone(),
+                retry: action.retry().clone(),
+            };
+            let plan = Plan::Send { terms, request: to_raw_value(&request)? };
+            Ok((Planned { action: slug, plan }, Some(request)))
+        }
+        Err(unsendable) => {
+            let reason = unsendable.code().to_owned();
+            Ok((Planned { action: slug, plan: Plan::Unsendable { reason } }, None))
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The only place that calls endpoints: a lease in, an outcome out.
+//!
+//! The Worker that took a trigger makes first attempts here; later ones are made here, too, by the `Sender`
+//! entrypoint, to which the outbox's alarm hands leases. It is the same code in both cases.
+
+mod attempt;
+mod fetch;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde::Serialize;
+use varde_core::auth::ApplyError;
+use varde_core::delivery::LEASE_GRACE_MS;
+use varde_core::enrollment::{Next, next_after};
+use varde_core::expr::Context as Values;
+use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::outcome::Verdict;
+use varde_core::outputs::Outputs;
+use varde_core::record::EnrollmentInput;
+use varde_core::request::Request as HttpRequest;
+use varde_core::slug::Slug;
+use varde_core::time::{SECOND_MS, UnixMs};
+use worker::{Context, Delay, Env, Request, Response, Result, console_error};
+
+use self::attempt::Attempted;
+use crate::config::Config;
+use crate::directory::{self, WorkflowView};
+use crate::outbox_do::protocol::{
+    Advance, AdvanceWork, HandOver, Home, Lease, OutboxCall, Return, Settle, SettleReply, Terms, Then, Ticket, Work,
+};
+use crate::{ambient, objects, outbox, plan};
+
+/// Background work of a Worker invocation ends this long after its answer.
+const BACKGROUND_MS: u64 = 30 * SECOND_MS;
+/// First gap between two tries to settle; doubles.
+const SETTLE_RETRY_MS: u64 = 100;
+/// Longest gap between two tries to settle.
+const SETTLE_RETRY_MAX_MS: u64 = 2 * SECOND_MS;
+
+/// A lease in the hands of a sender.
+pub struct Errand {
+    /// The right to make one attempt.
+    pub ticket: Ticket,
+    /// The delivery's enrollment.
+    pub enrollment: EnrollmentId,
+    /// The delivery's action.
+    pub action: Slug,
+    /// What was fixed with the delivery.
+    pub terms: Terms,
+    /// What to send.
+    pub request: HttpRequest,
+    /// What the next action's request is rendered from, where this sender knows it.
+    pub story: Option<Rc<Story>>,
+}
+
+/// What an enrollment's requests are rendered from.
+pub struct Story {
+    /// The record and the event.
+    pub input: EnrollmentInput,
+    /// The outputs of earlier actions.
+    pub outputs: Outputs,
+}
+
+/// Hands work from an alarm to the `Sender` entrypoint, which answers at once.
+///
+/// # Errors
+/// When it can't be reached or refuses.
+pub async fn hand_over(env: &Env, hand_over: &HandOver) -> Result<()> {
+    let response = env.service("SENDER")?.fetch_request(objects::message(hand_over)?).await?;
+    match response.status_code() {
+        202 => Ok(()),
+        status => Err(worker::Error::from(format!("the sender answered {status}"))),
+    }
+}
+
+/// The `Sender` entrypoint: takes work over and does it after the answer.
+///
+/// # Errors
+/// When the message can't be read.
+pub async fn serve(mut request: Request, env: Env, context: &Context) -> Result<Response> {
+    let hand_over: HandOver = serde_json::from_slice(&request.bytes().await?)?;
+    context.wait_until(async move {
+        let config = Config::of(&env);
+        let sender = Sender::new(env, config, hand_over.home);
+        join_all(hand_over.work.into_iter().map(|work| sender.work_on(work))).await;
+    });
+    Ok(Response::builder().with_status(202).empty())
+}
+
+/// One invocation that sends: it has the bindings, and 30 seconds.
+pub struct Sender {
+    env: Env,
+    config: Rc<Config>,
+    home: Home,
+    ends_at: UnixMs,
+}
+
+impl Sender {
+    /// A sender whose time begins now.
+    pub fn new(env: Env, config: Rc<Config>, home: Home) -> Self {
+        Self { env, config, home, ends_at: ambient::now().plus_ms(BACKGROUND_MS) }
+    }
+
+    /// Makes the attempts of several leases side by side, and what comes after each.
+    pub async fn run(&self, errands: Vec<Errand>) {
+        join_all(errands.into_iter().map(|errand| async {
+            let more = self.make_attempt(errand).await;
+            if let Some(work) = more {
+                self.work_on(work).await;
+            }
+        }))
+        .await;
+    }
+
+    /// Works on a piece, and on what the outbox hands back for it, as long as it does.
+    async fn work_on(&self, first: Work) {
+        let mut next = Some(first);
+        while let Some(work) = next {
+            next = match work {
+                Work::Send(lease) => match Errand::of(lease) {
+                    Ok(errand) => self.make_attempt(errand).await,
+                    Err(error) => return log("lease_unreadable", &error),
+                },
+                Work::Advance(work) => self.advance(work).await,
+            };
+        }
+    }
+
+    async fn make_attempt(&self, errand: Errand) -> Option<Work> {
+        let Ticket { delivery, lease, .. } = errand.ticket;
+        let lease_ends = ambient::now().plus_ms(errand.terms.timeout_ms + LEASE_GRACE_MS);
+        let view = match directory::workflow(&self.env, &self.config, &self.home.workflow).await {
+            Ok(view) if view.uid == self.home.uid => view,
+            Ok(_) => return self.give_back(delivery, lease, "workflow_deleted", lease_ends).await,
+            Err(error) => return self.give_back(delivery, lease, error.code(), lease_ends).await,
+        };
+        if view.controls.pause_reason(&errand.action).is_some() {
+            return self.give_back(delivery, lease, "paused", lease_ends).await;
+        }
+        let attempted = match attempt::make(&errand, &view, self.config.url_rule).await {
+            Ok(attempted) => attempted,
+            Err(error) => return self.give_back(delivery, lease, reason_of(&error), lease_ends).await,
+        };
+        let settle = self.settle_of(&errand, &view, attempted);
+        self.tell(&OutboxCall::Settle(settle), lease_ends).await
+    }
+
+    /// The settle of an attempt: with the enrollment's next request, if this sender can render it.
+    fn settle_of(&self, errand: &Errand, view: &WorkflowView, attempted: Attempted) -> Settle {
+        let verdict = attempted.outcome.verdict(&errand.terms.retry);
+        let story = errand.story.as_deref().filter(|_| verdict != Verdict::Retry);
+        let then = match (verdict, next_after(&view.workflow, &errand.action, verdict == Verdict::Delivered)) {
+            // Whether that ends it only the outbox can tell.
+            (Verdict::Retry, _) => Then::Unknown,
+            (_, Next::Completed) => Then::Done,
+            (_, Next::Failed { reason }) => Then::Failed { reason: reason.to_owned() },
+            (_, Next::Action(action)) => match story {
+                None => Then::Unknown,
+                Some(story) => {
+                    let mut outputs = story.outputs.clone();
+                    if let Some(picked) = &attempted.outputs {
+                        outputs.insert(errand.action.clone(), picked.values.clone());
+                    }
+                    self.plan_next(view, action, &story.input, &outputs)
+                }
+            },
+        };
+        Settle {
+            delivery: errand.ticket.delivery,
+            lease: errand.ticket.lease,
+            outcome: attempted.outcome,
+            duration_ms: attempted.duration_ms,
+            response: raw(attempted.response.as_ref()),
+            outputs: raw(attempted.outputs.as_ref()),
+            then,
+            budget_ms: self.budget_ms(),
+        }
+    }
+
+    /// Renders the next step of an enrollment that waits for one.
+    async fn advance(&self, work: AdvanceWork) -> Option<Work> {
+        let view = match directory::workflow(&self.env, &self.config, &self.home.workflow).await {
+            Ok(view) => view,
+            // The outbox asks again.
+            Err(error) => {
+                log("advance_postponed", &error);
+                return None;
+            }
+        };
+        let then = match next_after(&view.workflow, &work.after, work.delivered) {
+            _ if view.uid != self.home.uid => Then::Failed { reason: "workflow_changed".to_owned() },
+            Next::Completed => Then::Done,
+            Next::Failed { reason } => Then::Failed { reason: reason.to_owned() },
+            Next::Action(action) => match (serde_json::from_str(work.input.get()), serde_json::from_str(work.outputs.get())) {
+                (Ok(input), Ok(outputs)) => self.plan_next(&view, action, &input, &outputs),
+                (Err(error), _) | (_, Err(error)) => {
+                    log("enrollment_unreadable", &error);
+                    return None;
+                }
+            },
+        };
+        let advance = Advance { enrollment: work.enrollment, after: work.after, then, budget_ms: self.budget_ms() };
+        self.tell(&OutboxCall::Advance(advance), self.ends_at).await
+    }
+
+    fn plan_next(
+        &self,
+        view: &WorkflowView,
+        action: &varde_core::workflow::Action,
+        input: &EnrollmentInput,
+        outputs: &Outputs,
+    ) -> Then {
+        let now = ambient::now();
+        let values = Values {
+            object_type: view.workflow.object_type(),
+            record: &input.record,
+            event: input.event.as_ref(),
+            outputs,
+            now,
+        };
+        let delivery = DeliveryId::mint(now, self.home.shard, ambient::dice());
+        match plan::plan(action, &values, self.config.url_rule) {
+            Ok((planned, _)) => Then::Next { delivery, planned },
+            Err(error) => {
+                log("plan_failed", &error);
+                Then::Unknown
+            }
+        }
+    }
+
+    async fn give_back(&self, delivery: DeliveryId, lease: u32, reason: &str, lease_ends: UnixMs) -> Option<Work> {
+        let given_back = Return { delivery, lease, reason: reason.to_owned() };
+        self.tell(&OutboxCall::Return(given_back), lease_ends).await
+    }
+
+    /// Tells the outbox, again and again until it hears or `until` has come. What it then doesn't know it
+    /// finds out by itself when the lease ends.
+    async fn tell(&self, call: &OutboxCall, until: UnixMs) -> Option<Work> {
+        let mut gap_ms = SETTLE_RETRY_MS;
+        loop {
+            match outbox::call::<SettleReply>(&self.env, &self.home.uid, self.home.shard, call).await {
+                Ok(reply) => return reply.work,
+                Err(error) if ambient::now().plus_ms(gap_ms) < until => {
+                    log("outbox_unreachable", &error);
+                    Delay::from(Duration::from_millis(gap_ms)).await;
+                    gap_ms = (gap_ms * 2).min(SETTLE_RETRY_MAX_MS);
+                }
+                Err(error) => {
+                    log("settle_lost", &error);
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn budget_ms(&self) -> u64 {
+        self.ends_at.since_ms(ambient::now())
+    }
+}
+
+impl Errand {
+    fn of(lease: Lease) -> Result<Self> {
+        let Lease { ticket, enrollment, action, terms, request } = lease;
+        Ok(Self { ticket, enrollment, action, terms, request: serde_json::from_str(request.get())?, story: None })
+    }
+}
+
+/// Why a lease goes back, for the eyes of a person.
+const fn reason_of(error: &ApplyError) -> &'static str {
+    error.code()
+}
+
+fn raw<T: Serialize>(value: Option<&T>) -> Option<Box<serde_json::value::RawValue>> {
+    value.and_then(|value| serde_json::value::to_raw_value(value).ok())
+}
+
+fn log(code: &str, error: &dyn std::fmt::Display) {
+    console_error!("{{\"level\":\"error\",\"code\":\"{code}\",\"cause\":{}}}", serde_json::json!(error.to_string()));
+}
