@@ -1,0 +1,263 @@
+//! Enrollments: taken in, committed, answered; their first attempts are made after the answer.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+use varde_core::expr::Context as Values;
+use varde_core::ids::{EnrollmentId, shard_of};
+use varde_core::json::{Mistake, Mistakes, Node};
+use varde_core::outputs::Outputs;
+use varde_core::record::EnrollmentInput;
+use varde_core::request::Request as HttpRequest;
+use worker::Response;
+
+use crate::directory::{self, WorkflowView};
+use crate::http::call::{Call, MAX_BATCH_BODY_BYTES};
+use crate::http::error::Problem;
+use crate::http::listing;
+use crate::idempotency;
+use crate::outbox_do::protocol::{
+    Accept, AcceptReply, Accepted, Home, Idempotency, NewEnrollment, OutboxCall, Plan, Ticket,
+};
+use crate::outbox_do::LEASES_PER_CALL;
+use crate::sender::{Errand, Sender, Story};
+use crate::{ambient, outbox, plan};
+
+/// Most enrollments in one batch.
+const MAX_BATCH: usize = 100;
+/// How often an accept is tried: it is safe to repeat, since the edge minted the id.
+const ACCEPT_TRIES: u32 = 3;
+/// When a full outbox is worth asking again.
+const FULL_RETRY_AFTER_S: u32 = 30;
+
+/// One enrollment on its way to its outbox.
+struct Incoming {
+    /// Where it stands in the batch.
+    place: usize,
+    input: EnrollmentInput,
+    new: NewEnrollment,
+    request: Option<HttpRequest>,
+}
+
+/// `POST …/enrollments`.
+pub async fn enroll(call: &mut Call, id: &str) -> Result<Response, Problem> {
+    let key = call.header("idempotency-key");
+    let body = call.json().await?;
+    let view = directory::workflow_by_id(&call.env, &call.config, id).await?;
+    let input = EnrollmentInput::parse(&body).map_err(Problem::invalid)?;
+    let incoming = prepare(call, &view, 0, input, key)?;
+    let mut results = accept_all(call, &view, vec![incoming]).await;
+    let accepted = results.remove(&0).unwrap_or_else(|| Err(Problem::internal("an enrollment got no result")))?;
+    Ok(Response::from_json(&accepted)?.with_status(202))
+}
+
+/// `POST …/enrollments/batch`: each input stands for itself, a bad one doesn't hold up the others.
+pub async fn enroll_batch(call: &mut Call, id: &str) -> Result<Response, Problem> {
+    let body = call.json_within(MAX_BATCH_BODY_BYTES).await?;
+    let view = directory::workflow_by_id(&call.env, &call.config, id).await?;
+    let inputs = batch_inputs(&body)?;
+    let count = inputs.len();
+    let mut results = BTreeMap::new();
+    let mut incoming = Vec::with_capacity(count);
+    for (place, input) in inputs.into_iter().enumerate() {
+        match batch_input(call, &view, place, input) {
+            Ok(prepared) => incoming.push(prepared),
+            Err(problem) => drop(results.insert(place, Err(problem))),
+        }
+    }
+    results.append(&mut accept_all(call, &view, incoming).await);
+    let results: Vec<Value> = (0..count)
+        .map(|place| match results.remove(&place) {
+            Some(Ok(accepted)) => accepted,
+            Some(Err(problem)) => problem.to_value(),
+            None => Problem::internal("an enrollment got no result").to_value(),
+        })
+        .collect();
+    Ok(Response::from_json(&json!({ "results": results }))?.with_status(202))
+}
+
+/// `GET …/enrollments`.
+pub async fn list(call: &mut Call, id: &str) -> Result<Response, Problem> {
+    listing::list(call, id, &["status", "record", "since", "until", "limit", "cursor"], OutboxCall::Enrollments).await
+}
+
+/// `GET …/enrollments/{eid}`.
+pub async fn get(call: &mut Call, id: &str, enrollment: &str) -> Result<Response, Problem> {
+    let view = directory::workflow_by_id(&call.env, &call.config, id).await?;
+    let unknown = || Problem::not_found("enrollment", enrollment);
+    let enrollment_id: EnrollmentId = enrollment.parse().map_err(|_| unknown())?;
+    let look_up = OutboxCall::Enrollment { id: enrollment_id };
+    let found: Option<Value> = outbox::call(&call.env, &view.uid, enrollment_id.shard(), &look_up).await?;
+    Ok(Response::from_json(&found.ok_or_else(unknown)?)?)
+}
+
+fn batch_inputs(body: &Value) -> Result<Vec<&Value>, Problem> {
+    let Some(object) = body.as_object() else {
+        return Err(Problem::invalid_at("", "expected an object"));
+    };
+    let mut mistakes: Vec<Mistake> = object
+        .keys()
+        .filter(|key| *key != "inputs")
+        .map(|key| Mistake { pointer: format!("/{key}"), message: "unknown field; known are: inputs".to_owned() })
+        .collect();
+    match object.get("inputs").and_then(Value::as_array) {
+        None => mistakes.push(Mistake { pointer: "/inputs".to_owned(), message: "expected an array".to_owned() }),
+        Some(inputs) if inputs.is_empty() || inputs.len() > MAX_BATCH => {
+            let message = format!("expected 1 to {MAX_BATCH} inputs, found {}", inputs.len());
+            mistakes.push(Mistake { pointer: "/inputs".to_owned(), message });
+        }
+        Some(inputs) if mistakes.is_empty() => return Ok(inputs.iter().collect()),
+        Some(_) => {}
+    }
+    Err(Problem::invalid(mistakes))
+}
+
+/// One input of a batch: an enrollment with its idempotency key inside.
+fn batch_input(call: &Call, view: &WorkflowView, place: usize, input: &Value) -> Result<Incoming, Problem> {
+    let at = |mistakes: Vec<Mistake>| {
+        let below = |mistake: Mistake| Mistake { pointer: format!("/inputs/{place}{}", mistake.pointer), ..mistake };
+        Problem::invalid(mistakes.into_iter().map(below).collect())
+    };
+    let mut input = input.clone();
+    let key = match input.as_object_mut().and_then(|object| object.shift_remove("idempotency_key")) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(key)) => Some(key),
+        Some(_) => {
+            let pointer = "/idempotency_key".to_owned();
+            return Err(at(vec![Mistake { pointer, message: "expected a string".to_owned() }]));
+        }
+    };
+    let parsed = EnrollmentInput::parse(&input).map_err(at)?;
+    prepare(call, view, place, parsed, key)
+}
+
+/// Renders the first action and mints the id.
+fn prepare(
+    call: &Call,
+    view: &WorkflowView,
+    place: usize,
+    input: EnrollmentInput,
+    key: Option<String>,
+) -> Result<Incoming, Problem> {
+    let record = input.record.id().to_owned();
+    let shard = shard_of(&record, view.workflow.shards());
+    let raw = to_raw_value(&input)?;
+    let idempotency = key.map(|key| idempotency::used(&key, &record, raw.get())).transpose()?;
+    let values = Values {
+        object_type: view.workflow.object_type(),
+        record: &input.record,
+        event: input.event.as_ref(),
+        outputs: &Outputs::default(),
+        now: ambient::now(),
+    };
+    let (first, request) = plan::plan(view.workflow.first_action(), &values, call.config.url_rule)?;
+    let new = NewEnrollment { id: ambient::mint_enrollment(shard), record, input: raw, idempotency, first };
+    Ok(Incoming { place, input, new, request })
+}
+
+/// Commits enrollments, shard by shard, and sees to their first attempts after the answer.
+async fn accept_all(
+    call: &Call,
+    view: &Rc<WorkflowView>,
+    incoming: Vec<Incoming>,
+) -> BTreeMap<usize, Result<Value, Problem>> {
+    let mut by_shard: BTreeMap<u8, Vec<Incoming>> = BTreeMap::new();
+    for one in incoming {
+        by_shard.entry(one.new.id.shard()).or_default().push(one);
+    }
+    // Together the shards may hand out no more than one invocation can use.
+    let share = (LEASES_PER_CALL / by_shard.len().max(1)).max(1);
+    let mut leases_left = LEASES_PER_CALL;
+    let accepts = by_shard.into_iter().map(|(shard, incoming)| {
+        let leases = share.min(leases_left);
+        leases_left -= leases;
+        accept_in_shard(call, view, shard, incoming, leases)
+    });
+    let mut results = BTreeMap::new();
+    for mut shard in futures_util::future::join_all(accepts).await {
+        results.append(&mut shard);
+    }
+    results
+}
+
+async fn accept_in_shard(
+    call: &Call,
+    view: &Rc<WorkflowView>,
+    shard: u8,
+    incoming: Vec<Incoming>,
+    leases: usize,
+) -> BTreeMap<usize, Result<Value, Problem>> {
+    let home = Home { workflow: view.id.clone(), uid: view.uid.clone(), shard };
+    let mut news = Vec::with_capacity(incoming.len());
+    let mut known = Vec::with_capacity(incoming.len());
+    for one in incoming {
+        known.push((one.place, one.new.id, one.input, one.request));
+        news.push(one.new);
+    }
+    let plans: Vec<_> = news.iter().map(|new| (new.first.action.clone(), terms_of(&new.first.plan))).collect();
+    let message = OutboxCall::Accept(Accept { home: home.clone(), enrollments: news, leases });
+    let reply = match accept_with_patience(call, &home, &message).await {
+        Ok(reply) => reply,
+        Err(_) => {
+            let unavailable = || Problem::unavailable("outbox_unreachable", "the enrollment was not confirmed; repeat it");
+            return known.into_iter().map(|(place, ..)| (place, Err(unavailable()))).collect();
+        }
+    };
+    let mut errands = Vec::new();
+    let mut results = BTreeMap::new();
+    for (((place, id, input, request), (action, terms)), result) in known.into_iter().zip(plans).zip(reply.results) {
+        results.insert(place, answer_to(view, result));
+        let ticket = reply.leases.iter().find(|ticket| ticket.delivery == id.first_delivery()).copied();
+        if let (Some(ticket), Some(terms), Some(request)) = (ticket, terms, request) {
+            let story = Some(Rc::new(Story { input, outputs: Outputs::default() }));
+            errands.push(Errand { ticket, enrollment: id, action, terms, request, story });
+        }
+    }
+    if !errands.is_empty() {
+        let sender = Sender::new(call.env.clone(), Rc::clone(&call.config), home);
+        call.context.wait_until(async move { sender.run(errands).await });
+    }
+    results
+}
+
+fn terms_of(plan: &Plan) -> Option<crate::outbox_do::protocol::Terms> {
+    match plan {
+        Plan::Send { terms, .. } => Some(terms.clone()),
+        Plan::Unsendable { .. } => None,
+    }
+}
+
+/// An accept is safe to repeat, so a passing fault of the outbox is no reason to bother the caller.
+async fn accept_with_patience(call: &Call, home: &Home, message: &OutboxCall) -> worker::Result<AcceptReply> {
+    let mut tries = 1;
+    loop {
+        match outbox::call(&call.env, &home.uid, home.shard, message).await {
+            Err(error) if tries < ACCEPT_TRIES => {
+                worker::console_error!("{{\"level\":\"error\",\"code\":\"accept_repeated\",\"cause\":{}}}", json!(error.to_string()));
+                tries += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn answer_to(view: &WorkflowView, result: Accepted) -> Result<Value, Problem> {
+    match result {
+        Accepted::Enrolled { id, status } => Ok(json!({"id": id, "status": status})),
+        Accepted::KeyReused { id } => Err(Problem::conflict(
+            "idempotency_key_reused",
+            format!("this Idempotency-Key was used for another input, by enrollment {id}"),
+        )),
+        Accepted::Full => Err(Problem::too_many(
+            "outbox_full",
+            "too many deliveries of this workflow are open; nothing was stored",
+            FULL_RETRY_AFTER_S,
+        )),
+        Accepted::Closed => {
+            directory::forget(&view.id);
+            Err(Problem::not_found("workflow", &view.id))
+        }
+    }
+}

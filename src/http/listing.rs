@@ -1,0 +1,147 @@
+//! Lists over all shards of a workflow: one page, newest first, and where the next one begins.
+
+use serde_json::value::RawValue;
+use worker::Response;
+
+use crate::directory;
+use crate::http::call::Call;
+use crate::http::error::Problem;
+use crate::outbox;
+use crate::outbox_do::protocol::{OutboxCall, Page, Query};
+
+/// Items on a page when the caller doesn't say.
+const DEFAULT_LIMIT: usize = 50;
+/// Most items on a page.
+const MAX_LIMIT: usize = 100;
+
+/// Answers a list call; `known` are its query parameters, `look_up` what the outboxes are asked.
+pub async fn list(
+    call: &mut Call,
+    id: &str,
+    known: &[&str],
+    look_up: fn(Query) -> OutboxCall,
+) -> Result<Response, Problem> {
+    call.known_query(known)?;
+    let query = query_of(call)?;
+    let view = directory::workflow_by_id(&call.env, &call.config, id).await?;
+    let shards = 0..view.workflow.shards();
+    let asked = shards.map(|shard| {
+        let message = look_up(query.clone());
+        let (env, uid) = (&call.env, &view.uid);
+        async move { outbox::call::<Page>(env, uid, shard, &message).await }
+    });
+    let pages: Vec<Page> = futures_util::future::join_all(asked).await.into_iter().collect::<worker::Result<_>>()?;
+    let (items, next_cursor) = merge(pages, query.limit);
+    let body = serde_json::json!({"items": items, "next_cursor": next_cursor});
+    Ok(Response::from_json(&body)?)
+}
+
+fn query_of(call: &Call) -> Result<Query, Problem> {
+    let number = |name: &str| match call.query(name) {
+        None => Ok(None),
+        Some(text) => text.parse::<u64>().map(Some).map_err(|_| {
+            Problem::bad_request("invalid_parameter", format!("`{name}` must be a whole number, found `{text}`"))
+        }),
+    };
+    let limit = match number("limit")? {
+        None => DEFAULT_LIMIT,
+        Some(limit) if (1..=MAX_LIMIT as u64).contains(&limit) => limit as usize,
+        Some(limit) => {
+            let detail = format!("`limit` must be 1 to {MAX_LIMIT}, found {limit}");
+            return Err(Problem::bad_request("invalid_parameter", detail));
+        }
+    };
+    let status = call.query("status");
+    if let Some(unknown) = status.as_deref().filter(|status| !STATUSES.contains(status)) {
+        let detail = format!("`status` must be one of {}, found `{unknown}`", STATUSES.join(", "));
+        return Err(Problem::bad_request("invalid_parameter", detail));
+    }
+    Ok(Query {
+        before: call.query("cursor"),
+        limit,
+        status,
+        action: call.query("action"),
+        record: call.query("record"),
+        since: number("since")?,
+        until: number("until")?,
+    })
+}
+
+/// The states of deliveries and of enrollments.
+const STATUSES: [&str; 10] = [
+    "scheduled", "in_flight", "held", "delivered", "rejected", "exhausted", "canceled", "running", "completed", "failed",
+];
+
+/// One page out of one of each shard. Ids below the highest point that some shard stopped at haven't been
+/// looked at everywhere yet, so the page ends there.
+fn merge(pages: Vec<Page>, limit: usize) -> (Vec<Box<RawValue>>, Option<String>) {
+    let stop = pages.iter().filter_map(|page| page.scanned_to.clone()).max();
+    let mut found: Vec<(String, Box<RawValue>)> = pages.into_iter().flat_map(|page| page.items).collect();
+    found.sort_by(|(one, _), (other, _)| other.cmp(one));
+    if let Some(stop) = &stop {
+        found.retain(|(id, _)| id >= stop);
+    }
+    let cut = found.len() > limit;
+    found.truncate(limit);
+    let cursor = if cut { found.last().map(|(id, _)| id.clone()) } else { stop };
+    (found.into_iter().map(|(_, item)| item).collect(), cursor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(ids: &[&str], scanned_to: Option<&str>) -> Page {
+        let item = |id: &&str| ((*id).to_owned(), RawValue::from_string(format!("\"{id}\"")).unwrap());
+        Page { items: ids.iter().map(item).collect(), scanned_to: scanned_to.map(str::to_owned) }
+    }
+
+    fn merged(pages: Vec<Page>, limit: usize) -> (Vec<String>, Option<String>) {
+        let (items, cursor) = merge(pages, limit);
+        (items.iter().map(|item| item.get().trim_matches('"').to_owned()).collect(), cursor)
+    }
+
+    #[test]
+    fn newest_first_over_all_shards() {
+        let pages = vec![page(&["f", "c", "a"], None), page(&["e", "d", "b"], None)];
+        assert_eq!(merged(pages, 10), (["f", "e", "d", "c", "b", "a"].map(str::to_owned).into(), None));
+    }
+
+    #[test]
+    fn a_full_page_ends_at_its_last_item() {
+        let pages = vec![page(&["f", "c"], Some("c")), page(&["e", "d"], Some("d"))];
+        assert_eq!(merged(pages, 2), (["f", "e"].map(str::to_owned).into(), Some("e".to_owned())));
+    }
+
+    #[test]
+    fn nothing_below_an_unfinished_walk_is_shown() {
+        let pages = vec![page(&["f", "a"], None), page(&["e"], Some("d"))];
+        assert_eq!(merged(pages, 10), (["f", "e"].map(str::to_owned).into(), Some("d".to_owned())));
+        let pages = vec![page(&[], Some("d")), page(&["b"], None)];
+        assert_eq!(merged(pages, 10), (vec![], Some("d".to_owned())), "empty, and it goes on");
+    }
+
+    #[test]
+    fn pages_together_show_everything_once() {
+        // 60 ids over 3 shards, walked with a limit of 7.
+        let all: Vec<String> = (0..60).map(|n| format!("{n:02}")).collect();
+        let mut cursor = "~".to_owned();
+        let mut seen = Vec::new();
+        loop {
+            let pages = (0..3).map(|shard| {
+                let below: Vec<&str> =
+                    all.iter().rev().map(String::as_str).filter(|id| *id < cursor.as_str() && id.parse::<usize>().unwrap() % 3 == shard).collect();
+                let shown = &below[..below.len().min(7)];
+                page(shown, (shown.len() == 7).then(|| shown[6]))
+            });
+            let (items, next) = merged(pages.collect(), 7);
+            seen.extend(items);
+            match next {
+                Some(next) => cursor = next,
+                None => break,
+            }
+        }
+        seen.reverse();
+        assert_eq!(seen, all);
+    }
+}
