@@ -6,6 +6,8 @@ pub mod health;
 pub mod workflows;
 pub mod enrollments;
 pub mod deliveries;
+pub mod listing;
+pub mod stats;
 pub mod controls;
 pub mod secrets;
 pub mod tokens;
@@ -63,7 +65,7 @@ async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Resp
 
         (Post, ["v1", "workflows", id, "actions", action, "pause"]) => controls::pause(call, id, action).await,
         (Post, ["v1", "workflows", id, "actions", action, "resume"]) => controls::resume(call, id, action).await,
-        (Get, ["v1", "workflows", id, "stats"]) => controls::stats(call, id).await,
+        (Get, ["v1", "workflows", id, "stats"]) => stats::stats(call, id).await,
 
         (Get, ["v1", "workflows", id, "enrollments"]) => enrollments::list(call, id).await,
         (Post, ["v1", "workflows", id, "enrollments"]) => enrollments::enroll(call, id).await,

@@ -1,30 +1,44 @@
-//! The Worker: edge, Durable Objects, sender.
-#![expect(missing_docs, reason = "skeleton")]
+//! The Worker: core decides, the object remembers, the edge talks.
+//!
+//! In scope: HTTP in (`http`), HTTP out (`sender`), configuration (`registry_do`, seen through
+//! `directory`), deliveries (`outbox_do`), request bins (`inspector_do`). Out of scope: every rule about
+//! retries, signatures and requests is `varde-core`'s.
+
+mod ambient;
+mod config;
+mod metering;
+mod database;
+mod objects;
+mod body;
+mod http;
+mod idempotency;
+mod directory;
+mod plan;
+mod sender;
+mod registry;
+mod registry_do;
+mod outbox;
+mod outbox_do;
+mod inspector_do;
+mod sweep;
+
 use worker::wasm_bindgen;
-use worker::{Context, DurableObject, Env, Request, Response, Result, State, durable_object, event};
+use worker::{Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, event};
 
+use crate::http::call::Call;
+
+/// Requests from outside, and the `Sender` entrypoint's: `entry.mjs` runs this for both, and gives the
+/// sender one value in its env that no request can.
 #[event(fetch)]
-async fn fetch(_request: Request, env: Env, _context: Context) -> Result<Response> {
-    let sender = env.var("VARDE_ENTRYPOINT").is_ok();
-    Response::ok(if sender { "varde sender" } else { "varde" })
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    if env.var("VARDE_ENTRYPOINT").is_ok_and(|entrypoint| entrypoint.to_string() == "sender") {
+        return sender::serve(request, env, &context).await;
+    }
+    Ok(http::answer(Call::new(request, env, context)?).await)
 }
 
-macro_rules! object {
-    ($name:ident) => {
-        #[durable_object]
-        pub struct $name;
-
-        impl DurableObject for $name {
-            fn new(_state: State, _env: Env) -> Self {
-                Self
-            }
-
-            async fn fetch(&self, _request: Request) -> Result<Response> {
-                Response::ok(stringify!($name))
-            }
-        }
-    };
+/// Every five minutes.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    sweep::sweep(&env).await;
 }
-object!(Registry);
-object!(Outbox);
-object!(Inspector);

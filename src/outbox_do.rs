@@ -29,9 +29,9 @@ use worker::{DurableObject, Env, Request, Response, Result, ScheduledTime, State
 
 use self::ledger::{Account, Lane, Ledger};
 use self::protocol::{Acknowledged, Home, OpenCount, OutboxCall, SettleReply};
-use self::schema::Database;
 use self::store::{AttemptLog, DeliveryRow, Finale};
 use crate::ambient;
+use crate::database::Database;
 
 /// Leases that one accept hands out and one sender takes: a Worker invocation has six connections.
 pub const LEASES_PER_CALL: usize = 6;
@@ -68,7 +68,7 @@ struct Memory {
 
 impl DurableObject for Outbox {
     fn new(state: State, env: Env) -> Self {
-        let database = Database::open(state.storage().sql()).map_err(|error| error.to_string());
+        let database = Database::open(state.storage().sql(), &schema::MIGRATIONS).map_err(|error| error.to_string());
         Self { state, env, database, memory: RefCell::default() }
     }
 

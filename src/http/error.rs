@@ -110,9 +110,9 @@ impl Problem {
         Self::new(500, "misconfigured", "The Worker isn't set up", error.to_string())
     }
 
-    /// The status that it is answered with.
-    pub const fn status(&self) -> u16 {
-        self.status
+    /// The problem as JSON, for one item of a batch.
+    pub fn to_value(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_default()
     }
 
     /// The answer.

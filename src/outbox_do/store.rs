@@ -10,7 +10,7 @@ use worker::{Error, Result, SqlStorageValue};
 
 use super::ledger::{Ended, Lane};
 use super::protocol::{Idempotency, NewEnrollment, Terms};
-use super::schema::{Database, Row};
+use crate::database::{Database, Row};
 
 /// Attempts kept from the beginning of a delivery, because they tell how it began to fail.
 const FIRST_ATTEMPTS_KEPT: u32 = 10;

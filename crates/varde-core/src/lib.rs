@@ -8,22 +8,23 @@
 //! are arguments), storage and alarms (the Durable Objects), fetching (`sender.rs`), HTTP statuses of
 //! our own API (`http/`).
 
-pub mod auth;
-pub mod controls;
-pub mod delivery;
-pub mod endpoint_url;
-pub mod expr;
-pub mod ids;
-pub mod json;
-pub mod outcome;
-pub mod outputs;
-pub mod record;
-pub mod render;
-pub mod request;
-pub mod schedule;
-pub mod secret;
-pub mod signature;
-pub mod slug;
 pub mod time;
-pub mod token;
+pub mod ids;
+pub mod slug;
+pub mod json;
+pub mod delivery;
+pub mod outcome;
+pub mod schedule;
+pub mod controls;
 pub mod workflow;
+pub mod enrollment;
+pub mod record;
+pub mod expr;
+pub mod render;
+pub mod outputs;
+pub mod endpoint_url;
+pub mod request;
+pub mod auth;
+pub mod signature;
+pub mod secret;
+pub mod token;

@@ -1,0 +1,120 @@
+//! A Durable Object's SQLite: migrations, statements, rows. Every statement is metered.
+
+use worker::{SqlCursor, SqlStorage, SqlStorageValue};
+
+use crate::metering;
+
+/// The database, with every statement metered.
+#[derive(Debug, Clone)]
+pub struct Database {
+    sql: SqlStorage,
+}
+
+impl Database {
+    /// Opens the object's database and brings it up to date: step `n` of `migrations` makes version `n + 1`
+    /// out of version `n`. A database of a newer version is left as it is: newer schemas only ever add, so
+    /// that the older code goes on after a rollback.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub fn open(sql: SqlStorage, migrations: &[&str]) -> worker::Result<Self> {
+        let database = Self { sql };
+        database.run("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", vec![])?;
+        let found: usize = match database.meta("schema_version")? {
+            Some(text) => text.parse().map_err(|_| worker::Error::from("schema_version is not a number"))?,
+            None => 0,
+        };
+        for (at, migration) in migrations.iter().enumerate().skip(found) {
+            database.run(migration, vec![])?;
+            database.set_meta("schema_version", &(at + 1).to_string())?;
+        }
+        Ok(database)
+    }
+
+    /// Runs a statement that gives rows back.
+    ///
+    /// # Errors
+    /// When SQLite refuses it.
+    pub fn rows(&self, sql: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<Vec<Row>> {
+        let cursor = self.sql.exec(sql, bindings)?;
+        let rows = cursor.raw().map(|row| row.map(|cells| Row { cells: cells.into_iter() })).collect();
+        metering::sql(&cursor);
+        rows
+    }
+
+    /// Runs a statement for its effect.
+    ///
+    /// # Errors
+    /// When SQLite refuses it.
+    pub fn run(&self, sql: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<SqlCursor> {
+        let cursor = self.sql.exec(sql, bindings)?;
+        metering::sql(&cursor);
+        Ok(cursor)
+    }
+
+    /// A value of the `meta` table.
+    ///
+    /// # Errors
+    /// When SQLite refuses it.
+    pub fn meta(&self, key: &str) -> worker::Result<Option<String>> {
+        let rows = self.rows("SELECT value FROM meta WHERE key = ?", vec![key.into()])?;
+        rows.into_iter().next().map(|mut row| row.text()).transpose()
+    }
+
+    /// Sets a value of the `meta` table.
+    ///
+    /// # Errors
+    /// When SQLite refuses it.
+    pub fn set_meta(&self, key: &str, value: &str) -> worker::Result<()> {
+        self.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", vec![key.into(), value.into()]).map(drop)
+    }
+}
+
+/// One row, read cell by cell in the order of the SELECT.
+#[derive(Debug)]
+pub struct Row {
+    cells: std::vec::IntoIter<SqlStorageValue>,
+}
+
+impl Row {
+    /// The next cell, a text.
+    ///
+    /// # Errors
+    /// When it isn't one.
+    pub fn text(&mut self) -> worker::Result<String> {
+        self.optional_text()?.ok_or_else(|| worker::Error::from("expected a text, found NULL"))
+    }
+
+    /// The next cell, a text or NULL.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn optional_text(&mut self) -> worker::Result<Option<String>> {
+        match self.cells.next() {
+            Some(SqlStorageValue::String(text)) => Ok(Some(text)),
+            Some(SqlStorageValue::Null) => Ok(None),
+            other => Err(worker::Error::from(format!("expected a text, found {other:?}"))),
+        }
+    }
+
+    /// The next cell, a number or NULL.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn optional_number(&mut self) -> worker::Result<Option<u64>> {
+        match self.cells.next() {
+            Some(SqlStorageValue::Integer(number)) => Ok(Some(u64::try_from(number).unwrap_or(0))),
+            Some(SqlStorageValue::Float(number)) => Ok(Some(number as u64)),
+            Some(SqlStorageValue::Null) => Ok(None),
+            other => Err(worker::Error::from(format!("expected a number, found {other:?}"))),
+        }
+    }
+
+    /// The next cell, a number.
+    ///
+    /// # Errors
+    /// When it isn't one.
+    pub fn number(&mut self) -> worker::Result<u64> {
+        self.optional_number()?.ok_or_else(|| worker::Error::from("expected a number, found NULL"))
+    }
+}

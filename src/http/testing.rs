@@ -1,0 +1,32 @@
+//! Routes for the end-to-end tests: counters, panics on demand. Only with the feature `testing`.
+
+use worker::{Response, Result};
+
+use crate::directory;
+use crate::http::call::Call;
+use crate::http::error::Problem;
+use crate::outbox_do::protocol::{Acknowledged, OutboxCall};
+use crate::{metering, outbox, sweep};
+
+/// Answers a call below `/__testing`.
+pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Problem> {
+    match rest {
+        ["counters"] => Ok(Response::from_json(&metering::counters())?),
+        ["panic"] => panic!("asked to panic at the edge"),
+        ["panic-outbox"] => panic_in_outbox(call, false).await,
+        ["panic-alarm"] => panic_in_outbox(call, true).await,
+        ["sweep"] => {
+            sweep::sweep(&call.env).await;
+            Ok(Response::ok("swept")?)
+        }
+        _ => Err(Problem::not_found("test route", &rest.join("/"))),
+    }
+}
+
+async fn panic_in_outbox(call: &Call, in_alarm: bool) -> Result<Response, Problem> {
+    let id = call.query("workflow").unwrap_or_default();
+    let view = directory::workflow_by_id(&call.env, &call.config, &id).await?;
+    let shard = call.query("shard").and_then(|shard| shard.parse().ok()).unwrap_or(0);
+    let _: Acknowledged = outbox::call(&call.env, &view.uid, shard, &OutboxCall::Panic { in_alarm }).await?;
+    Ok(Response::ok("armed")?)
+}

@@ -1,0 +1,42 @@
+//! The cron sweep: asks outboxes in turn to look after themselves, so that one whose alarm or whose pushed
+//! controls were lost goes on.
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use worker::{Env, Result, console_error};
+
+use crate::outbox;
+use crate::outbox_do::protocol::{Acknowledged, Home, OutboxCall};
+use crate::registry::{self, Swept};
+
+/// Outboxes that are asked at the same time.
+const AT_ONCE: usize = 6;
+
+/// One run. What fails is logged; the next run asks again.
+pub async fn sweep(env: &Env) {
+    let swept = match registry::next_to_sweep(env).await {
+        Ok(swept) => swept,
+        Err(error) => return log("sweep_failed", &error),
+    };
+    stream::iter(swept)
+        .for_each_concurrent(AT_ONCE, |one| async move {
+            let object = one.home.object_name();
+            if let Err(error) = check(env, one).await {
+                log(&object, &error);
+            }
+        })
+        .await;
+}
+
+/// Controls first: a push that was lost is repeated here. An outbox that has them ignores them.
+async fn check(env: &Env, one: Swept) -> Result<()> {
+    let Home { uid, shard, .. } = &one.home;
+    let _: Acknowledged = outbox::call(env, uid, *shard, &OutboxCall::Controls(one.controls)).await?;
+    let _: Acknowledged = outbox::call(env, uid, *shard, &OutboxCall::Check {}).await?;
+    Ok(())
+}
+
+fn log(what: &str, error: &worker::Error) {
+    let (what, cause) = (serde_json::json!(what), serde_json::json!(error.to_string()));
+    console_error!("{{\"level\":\"error\",\"code\":\"sweep\",\"what\":{what},\"cause\":{cause}}}");
+}
