@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use varde_core::endpoint_url::UrlRule;
+use varde_core::endpoint_url::Policy;
 use varde_core::secret::MasterKey;
 use worker::Env;
 
@@ -14,7 +14,7 @@ pub struct Config {
     /// Seals the stored secrets, `VARDE_MASTER_KEY`.
     pub master_key: Result<MasterKey, ConfigError>,
     /// Whether `VARDE_DEV_ALLOW_LOOPBACK` opens this machine's own addresses to webhooks.
-    pub url_rule: UrlRule,
+    pub url_rule: Policy,
 }
 
 /// A setting that is missing or malformed. Its text goes to the operator, and never holds the value.
@@ -46,12 +46,17 @@ impl Config {
     }
 
     fn read(env: &Env) -> Self {
-        let text = |name: &str| env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty());
+        let text =
+            |name: &str| env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty());
         let key_name = "VARDE_MASTER_KEY";
-        let master_key = text(key_name)
-            .ok_or(ConfigError::Missing { name: key_name })
-            .and_then(|value| MasterKey::from_base64(&value).map_err(|_| ConfigError::Malformed { name: key_name }));
+        let master_key = text(key_name).ok_or(ConfigError::Missing { name: key_name }).and_then(|value| {
+            MasterKey::from_base64(&value).map_err(|_| ConfigError::Malformed { name: key_name })
+        });
         let loopback = text("VARDE_DEV_ALLOW_LOOPBACK").is_some_and(|value| value == "true");
-        Self { admin_token: text("VARDE_ADMIN_TOKEN"), master_key, url_rule: UrlRule { allow_loopback: loopback } }
+        Self {
+            admin_token: text("VARDE_ADMIN_TOKEN"),
+            master_key,
+            url_rule: Policy { allow_loopback: loopback },
+        }
     }
 }

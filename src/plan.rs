@@ -1,7 +1,7 @@
 //! From an action and the values at hand to a delivery that the outbox can store.
 
 use serde_json::value::to_raw_value;
-use varde_core::endpoint_url::UrlRule;
+use varde_core::endpoint_url::Policy;
 use varde_core::expr::Context;
 use varde_core::render;
 use varde_core::request::Request;
@@ -14,7 +14,11 @@ use crate::outbox_do::protocol::{Plan, Planned, Terms};
 ///
 /// # Errors
 /// When the request can't be serialised.
-pub fn plan(action: &Action, values: &Context<'_>, rule: UrlRule) -> serde_json::Result<(Planned, Option<Request>)> {
+pub fn plan(
+    action: &Action,
+    values: &Context<'_>,
+    rule: Policy,
+) -> serde_json::Result<(Planned, Option<Request>)> {
     let slug = action.id().clone();
     match render::render(action, values, rule) {
         Ok(request) => {

@@ -15,22 +15,23 @@ use varde_core::auth::ApplyError;
 use varde_core::delivery::LEASE_GRACE_MS;
 use varde_core::enrollment::{Next, next_after};
 use varde_core::expr::Context as Values;
-use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::ids::DeliveryId;
 use varde_core::outcome::Verdict;
 use varde_core::outputs::Outputs;
 use varde_core::record::EnrollmentInput;
 use varde_core::request::Request as HttpRequest;
 use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
-use worker::{Context, Delay, Env, Request, Response, Result, console_error};
+use worker::{Context, Delay, Env, Request, Response, Result};
 
 use self::attempt::Attempted;
 use crate::config::Config;
 use crate::directory::{self, WorkflowView};
 use crate::outbox_do::protocol::{
-    Advance, AdvanceWork, HandOver, Home, Lease, OutboxCall, Return, Settle, SettleReply, Terms, Then, Ticket, Work,
+    Advance, AdvanceWork, HandOver, Home, Lease, OutboxCall, Return, Settle, SettleReply, Terms, Then,
+    Ticket, Work,
 };
-use crate::{ambient, objects, outbox, plan};
+use crate::{ambient, log, objects, outbox, plan};
 
 /// Background work of a Worker invocation ends this long after its answer.
 const BACKGROUND_MS: u64 = 30 * SECOND_MS;
@@ -43,8 +44,6 @@ const SETTLE_RETRY_MAX_MS: u64 = 2 * SECOND_MS;
 pub struct Errand {
     /// The right to make one attempt.
     pub ticket: Ticket,
-    /// The delivery's enrollment.
-    pub enrollment: EnrollmentId,
     /// The delivery's action.
     pub action: Slug,
     /// What was fixed with the delivery.
@@ -121,7 +120,7 @@ impl Sender {
             next = match work {
                 Work::Send(lease) => match Errand::of(lease) {
                     Ok(errand) => self.make_attempt(errand).await,
-                    Err(error) => return log("lease_unreadable", &error),
+                    Err(error) => return log::error("lease_unreadable", &error),
                 },
                 Work::Advance(work) => self.advance(work).await,
             };
@@ -143,15 +142,16 @@ impl Sender {
             Ok(attempted) => attempted,
             Err(error) => return self.give_back(delivery, lease, reason_of(&error), lease_ends).await,
         };
-        let settle = self.settle_of(&errand, &view, attempted);
+        let settle = self.settle_of(&errand, &view, &attempted);
         self.tell(&OutboxCall::Settle(settle), lease_ends).await
     }
 
     /// The settle of an attempt: with the enrollment's next request, if this sender can render it.
-    fn settle_of(&self, errand: &Errand, view: &WorkflowView, attempted: Attempted) -> Settle {
+    fn settle_of(&self, errand: &Errand, view: &WorkflowView, attempted: &Attempted) -> Settle {
         let verdict = attempted.outcome.verdict(&errand.terms.retry);
         let story = errand.story.as_deref().filter(|_| verdict != Verdict::Retry);
-        let then = match (verdict, next_after(&view.workflow, &errand.action, verdict == Verdict::Delivered)) {
+        let then = match (verdict, next_after(&view.workflow, &errand.action, verdict == Verdict::Delivered))
+        {
             // Whether that ends it only the outbox can tell.
             (Verdict::Retry, _) => Then::Unknown,
             (_, Next::Completed) => Then::Done,
@@ -185,7 +185,7 @@ impl Sender {
             Ok(view) => view,
             // The outbox asks again.
             Err(error) => {
-                log("advance_postponed", &error);
+                log::error("advance_postponed", &error);
                 return None;
             }
         };
@@ -193,15 +193,18 @@ impl Sender {
             _ if view.uid != self.home.uid => Then::Failed { reason: "workflow_changed".to_owned() },
             Next::Completed => Then::Done,
             Next::Failed { reason } => Then::Failed { reason: reason.to_owned() },
-            Next::Action(action) => match (serde_json::from_str(work.input.get()), serde_json::from_str(work.outputs.get())) {
-                (Ok(input), Ok(outputs)) => self.plan_next(&view, action, &input, &outputs),
-                (Err(error), _) | (_, Err(error)) => {
-                    log("enrollment_unreadable", &error);
-                    return None;
+            Next::Action(action) => {
+                match (serde_json::from_str(work.input.get()), serde_json::from_str(work.outputs.get())) {
+                    (Ok(input), Ok(outputs)) => self.plan_next(&view, action, &input, &outputs),
+                    (Err(error), _) | (_, Err(error)) => {
+                        log::error("enrollment_unreadable", &error);
+                        return None;
+                    }
                 }
-            },
+            }
         };
-        let advance = Advance { enrollment: work.enrollment, after: work.after, then, budget_ms: self.budget_ms() };
+        let advance =
+            Advance { enrollment: work.enrollment, after: work.after, then, budget_ms: self.budget_ms() };
         self.tell(&OutboxCall::Advance(advance), self.ends_at).await
     }
 
@@ -215,8 +218,8 @@ impl Sender {
         let now = ambient::now();
         let values = Values {
             object_type: view.workflow.object_type(),
-            record: &input.record,
-            event: input.event.as_ref(),
+            record: input.record(),
+            event: input.event(),
             outputs,
             now,
         };
@@ -224,13 +227,19 @@ impl Sender {
         match plan::plan(action, &values, self.config.url_rule) {
             Ok((planned, _)) => Then::Next { delivery, planned },
             Err(error) => {
-                log("plan_failed", &error);
+                log::error("plan_failed", &error);
                 Then::Unknown
             }
         }
     }
 
-    async fn give_back(&self, delivery: DeliveryId, lease: u32, reason: &str, lease_ends: UnixMs) -> Option<Work> {
+    async fn give_back(
+        &self,
+        delivery: DeliveryId,
+        lease: u32,
+        reason: &str,
+        lease_ends: UnixMs,
+    ) -> Option<Work> {
         let given_back = Return { delivery, lease, reason: reason.to_owned() };
         self.tell(&OutboxCall::Return(given_back), lease_ends).await
     }
@@ -243,12 +252,12 @@ impl Sender {
             match outbox::call::<SettleReply>(&self.env, &self.home.uid, self.home.shard, call).await {
                 Ok(reply) => return reply.work,
                 Err(error) if ambient::now().plus_ms(gap_ms) < until => {
-                    log("outbox_unreachable", &error);
+                    log::error("outbox_unreachable", &error);
                     Delay::from(Duration::from_millis(gap_ms)).await;
                     gap_ms = (gap_ms * 2).min(SETTLE_RETRY_MAX_MS);
                 }
                 Err(error) => {
-                    log("settle_lost", &error);
+                    log::error("settle_lost", &error);
                     return None;
                 }
             }
@@ -262,8 +271,8 @@ impl Sender {
 
 impl Errand {
     fn of(lease: Lease) -> Result<Self> {
-        let Lease { ticket, enrollment, action, terms, request } = lease;
-        Ok(Self { ticket, enrollment, action, terms, request: serde_json::from_str(request.get())?, story: None })
+        let Lease { ticket, action, terms, request } = lease;
+        Ok(Self { ticket, action, terms, request: serde_json::from_str(request.get())?, story: None })
     }
 }
 
@@ -274,8 +283,4 @@ const fn reason_of(error: &ApplyError) -> &'static str {
 
 fn raw<T: Serialize>(value: Option<&T>) -> Option<Box<serde_json::value::RawValue>> {
     value.and_then(|value| serde_json::value::to_raw_value(value).ok())
-}
-
-fn log(code: &str, error: &dyn std::fmt::Display) {
-    console_error!("{{\"level\":\"error\",\"code\":\"{code}\",\"cause\":{}}}", serde_json::json!(error.to_string()));
 }

@@ -3,11 +3,11 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use worker::{Env, Result, console_error};
+use worker::{Env, Result};
 
-use crate::outbox;
 use crate::outbox_do::protocol::{Acknowledged, Home, OutboxCall};
 use crate::registry::{self, Swept};
+use crate::{log, outbox};
 
 /// Outboxes that are asked at the same time.
 const AT_ONCE: usize = 6;
@@ -16,13 +16,13 @@ const AT_ONCE: usize = 6;
 pub async fn sweep(env: &Env) {
     let swept = match registry::next_to_sweep(env).await {
         Ok(swept) => swept,
-        Err(error) => return log("sweep_failed", &error),
+        Err(error) => return log::error("sweep_failed", &error),
     };
     stream::iter(swept)
         .for_each_concurrent(AT_ONCE, |one| async move {
             let object = one.home.object_name();
             if let Err(error) = check(env, one).await {
-                log(&object, &error);
+                log::error_about("sweep", &object, &error);
             }
         })
         .await;
@@ -34,9 +34,4 @@ async fn check(env: &Env, one: Swept) -> Result<()> {
     let _: Acknowledged = outbox::call(env, uid, *shard, &OutboxCall::Controls(one.controls)).await?;
     let _: Acknowledged = outbox::call(env, uid, *shard, &OutboxCall::Check {}).await?;
     Ok(())
-}
-
-fn log(what: &str, error: &worker::Error) {
-    let (what, cause) = (serde_json::json!(what), serde_json::json!(error.to_string()));
-    console_error!("{{\"level\":\"error\",\"code\":\"sweep\",\"what\":{what},\"cause\":{cause}}}");
 }

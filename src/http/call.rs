@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use serde_json::Value;
-use varde_core::json::{self, ParseError};
+use varde_core::json;
 use varde_core::token::Scope;
 use worker::{Context, Env, Request, Url};
 
+use crate::body::{self, Capped};
 use crate::config::Config;
 use crate::directory;
 use crate::http::error::Problem;
-use crate::body::{self, Capped};
 
 /// Largest body of a call; a record of 1,000 properties fits ten times.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -43,7 +43,8 @@ impl Call {
 
     /// The path's segments, percent-decoded, so that `/` inside an id can't become a separator.
     pub fn segments(&self) -> Vec<String> {
-        let decode = |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
+        let decode =
+            |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
         self.url.path_segments().map(|segments| segments.map(decode).collect()).unwrap_or_default()
     }
 
@@ -83,8 +84,13 @@ impl Call {
             .map(|(_, token)| token.trim())
             .filter(|token| !token.is_empty())
             .ok_or_else(Problem::unauthorized)?;
-        let held = directory::scopes_of(&self.env, &self.config, token).await?.ok_or_else(Problem::unauthorized)?;
-        if held.iter().any(|held| held.allows(scope)) { Ok(()) } else { Err(Problem::forbidden(scope.as_str())) }
+        let held =
+            directory::scopes_of(&self.env, &self.config, token).await?.ok_or_else(Problem::unauthorized)?;
+        if held.iter().any(|held| held.allows(scope)) {
+            Ok(())
+        } else {
+            Err(Problem::forbidden(scope.as_str()))
+        }
     }
 
     /// The body as JSON.
@@ -138,10 +144,7 @@ fn is_json(content_type: &str) -> bool {
 }
 
 fn parse(body: &[u8]) -> Result<Value, Problem> {
-    json::parse(body).map_err(|error| match error {
-        ParseError::Malformed { .. } => Problem::bad_request("malformed_json", error.to_string()),
-        ParseError::TooDeep { .. } => Problem::bad_request("json_too_deep", error.to_string()),
-    })
+    json::parse(body).map_err(|error| Problem::bad_request(error.code(), error.to_string()))
 }
 
 #[cfg(test)]
@@ -153,7 +156,8 @@ mod tests {
         for good in ["application/json", "Application/JSON; charset=utf-8", "application/cloudevents+json"] {
             assert!(is_json(good), "{good}");
         }
-        for bad in ["", "text/plain", "application/jsonp", "text/json+x", "application/x-www-form-urlencoded"] {
+        for bad in ["", "text/plain", "application/jsonp", "text/json+x", "application/x-www-form-urlencoded"]
+        {
             assert!(!is_json(bad), "{bad}");
         }
     }

@@ -7,7 +7,7 @@ use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use varde_core::expr::Context as Values;
 use varde_core::ids::{EnrollmentId, shard_of};
-use varde_core::json::{Mistake, Mistakes, Node};
+use varde_core::json::Mistake;
 use varde_core::outputs::Outputs;
 use varde_core::record::EnrollmentInput;
 use varde_core::request::Request as HttpRequest;
@@ -18,12 +18,12 @@ use crate::http::call::{Call, MAX_BATCH_BODY_BYTES};
 use crate::http::error::Problem;
 use crate::http::listing;
 use crate::idempotency;
-use crate::outbox_do::protocol::{
-    Accept, AcceptReply, Accepted, Home, Idempotency, NewEnrollment, OutboxCall, Plan, Ticket,
-};
 use crate::outbox_do::LEASES_PER_CALL;
+use crate::outbox_do::protocol::{
+    Accept, AcceptReply, Accepted, Home, NewEnrollment, OutboxCall, Plan, Terms,
+};
 use crate::sender::{Errand, Sender, Story};
-use crate::{ambient, outbox, plan};
+use crate::{ambient, log, outbox, plan};
 
 /// Most enrollments in one batch.
 const MAX_BATCH: usize = 100;
@@ -49,7 +49,8 @@ pub async fn enroll(call: &mut Call, id: &str) -> Result<Response, Problem> {
     let input = EnrollmentInput::parse(&body).map_err(Problem::invalid)?;
     let incoming = prepare(call, &view, 0, input, key)?;
     let mut results = accept_all(call, &view, vec![incoming]).await;
-    let accepted = results.remove(&0).unwrap_or_else(|| Err(Problem::internal("an enrollment got no result")))?;
+    let accepted =
+        results.remove(&0).unwrap_or_else(|| Err(Problem::internal("an enrollment got no result")))?;
     Ok(Response::from_json(&accepted)?.with_status(202))
 }
 
@@ -80,7 +81,13 @@ pub async fn enroll_batch(call: &mut Call, id: &str) -> Result<Response, Problem
 
 /// `GET …/enrollments`.
 pub async fn list(call: &mut Call, id: &str) -> Result<Response, Problem> {
-    listing::list(call, id, &["status", "record", "since", "until", "limit", "cursor"], OutboxCall::Enrollments).await
+    listing::list(
+        call,
+        id,
+        &["status", "record", "since", "until", "limit", "cursor"],
+        OutboxCall::Enrollments,
+    )
+    .await
 }
 
 /// `GET …/enrollments/{eid}`.
@@ -100,10 +107,15 @@ fn batch_inputs(body: &Value) -> Result<Vec<&Value>, Problem> {
     let mut mistakes: Vec<Mistake> = object
         .keys()
         .filter(|key| *key != "inputs")
-        .map(|key| Mistake { pointer: format!("/{key}"), message: "unknown field; known are: inputs".to_owned() })
+        .map(|key| Mistake {
+            pointer: format!("/{key}"),
+            message: "unknown field; known are: inputs".to_owned(),
+        })
         .collect();
     match object.get("inputs").and_then(Value::as_array) {
-        None => mistakes.push(Mistake { pointer: "/inputs".to_owned(), message: "expected an array".to_owned() }),
+        None => {
+            mistakes.push(Mistake { pointer: "/inputs".to_owned(), message: "expected an array".to_owned() })
+        }
         Some(inputs) if inputs.is_empty() || inputs.len() > MAX_BATCH => {
             let message = format!("expected 1 to {MAX_BATCH} inputs, found {}", inputs.len());
             mistakes.push(Mistake { pointer: "/inputs".to_owned(), message });
@@ -117,7 +129,8 @@ fn batch_inputs(body: &Value) -> Result<Vec<&Value>, Problem> {
 /// One input of a batch: an enrollment with its idempotency key inside.
 fn batch_input(call: &Call, view: &WorkflowView, place: usize, input: &Value) -> Result<Incoming, Problem> {
     let at = |mistakes: Vec<Mistake>| {
-        let below = |mistake: Mistake| Mistake { pointer: format!("/inputs/{place}{}", mistake.pointer), ..mistake };
+        let below =
+            |mistake: Mistake| Mistake { pointer: format!("/inputs/{place}{}", mistake.pointer), ..mistake };
         Problem::invalid(mistakes.into_iter().map(below).collect())
     };
     let mut input = input.clone();
@@ -141,14 +154,14 @@ fn prepare(
     input: EnrollmentInput,
     key: Option<String>,
 ) -> Result<Incoming, Problem> {
-    let record = input.record.id().to_owned();
+    let record = input.record().id().to_owned();
     let shard = shard_of(&record, view.workflow.shards());
     let raw = to_raw_value(&input)?;
     let idempotency = key.map(|key| idempotency::used(&key, &record, raw.get())).transpose()?;
     let values = Values {
         object_type: view.workflow.object_type(),
-        record: &input.record,
-        event: input.event.as_ref(),
+        record: input.record(),
+        event: input.event(),
         outputs: &Outputs::default(),
         now: ambient::now(),
     };
@@ -196,23 +209,24 @@ async fn accept_in_shard(
         known.push((one.place, one.new.id, one.input, one.request));
         news.push(one.new);
     }
-    let plans: Vec<_> = news.iter().map(|new| (new.first.action.clone(), terms_of(&new.first.plan))).collect();
+    let plans: Vec<_> =
+        news.iter().map(|new| (new.first.action.clone(), terms_of(&new.first.plan))).collect();
     let message = OutboxCall::Accept(Accept { home: home.clone(), enrollments: news, leases });
-    let reply = match accept_with_patience(call, &home, &message).await {
-        Ok(reply) => reply,
-        Err(_) => {
-            let unavailable = || Problem::unavailable("outbox_unreachable", "the enrollment was not confirmed; repeat it");
-            return known.into_iter().map(|(place, ..)| (place, Err(unavailable()))).collect();
-        }
+    let Ok(reply) = accept_with_patience(call, &home, &message).await else {
+        let unavailable =
+            || Problem::unavailable("outbox_unreachable", "the enrollment was not confirmed; repeat it");
+        return known.into_iter().map(|(place, ..)| (place, Err(unavailable()))).collect();
     };
     let mut errands = Vec::new();
     let mut results = BTreeMap::new();
-    for (((place, id, input, request), (action, terms)), result) in known.into_iter().zip(plans).zip(reply.results) {
+    for (((place, id, input, request), (action, terms)), result) in
+        known.into_iter().zip(plans).zip(reply.results)
+    {
         results.insert(place, answer_to(view, result));
         let ticket = reply.leases.iter().find(|ticket| ticket.delivery == id.first_delivery()).copied();
         if let (Some(ticket), Some(terms), Some(request)) = (ticket, terms, request) {
             let story = Some(Rc::new(Story { input, outputs: Outputs::default() }));
-            errands.push(Errand { ticket, enrollment: id, action, terms, request, story });
+            errands.push(Errand { ticket, action, terms, request, story });
         }
     }
     if !errands.is_empty() {
@@ -222,7 +236,7 @@ async fn accept_in_shard(
     results
 }
 
-fn terms_of(plan: &Plan) -> Option<crate::outbox_do::protocol::Terms> {
+fn terms_of(plan: &Plan) -> Option<Terms> {
     match plan {
         Plan::Send { terms, .. } => Some(terms.clone()),
         Plan::Unsendable { .. } => None,
@@ -235,7 +249,7 @@ async fn accept_with_patience(call: &Call, home: &Home, message: &OutboxCall) ->
     loop {
         match outbox::call(&call.env, &home.uid, home.shard, message).await {
             Err(error) if tries < ACCEPT_TRIES => {
-                worker::console_error!("{{\"level\":\"error\",\"code\":\"accept_repeated\",\"cause\":{}}}", json!(error.to_string()));
+                log::error("accept_repeated", &error);
                 tries += 1;
             }
             result => return result,

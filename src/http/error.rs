@@ -6,6 +6,7 @@ use worker::{Headers, Response};
 
 use crate::config::ConfigError;
 use crate::directory::DirectoryError;
+use crate::log;
 
 /// What the caller is told when a call fails.
 #[derive(Debug, Clone, Serialize)]
@@ -40,7 +41,12 @@ impl Problem {
 
     /// 403: the token is known, its scope is too small.
     pub fn forbidden(needs: &str) -> Self {
-        Self::new(403, "forbidden", "The token may not do this", format!("a token with the scope `{needs}` is needed"))
+        Self::new(
+            403,
+            "forbidden",
+            "The token may not do this",
+            format!("a token with the scope `{needs}` is needed"),
+        )
     }
 
     /// 404: `what` with this id doesn't exist.
@@ -50,7 +56,12 @@ impl Problem {
 
     /// 404: no call has this method and path.
     pub fn no_such_call(method: &str, path: &str) -> Self {
-        Self::new(404, "no_such_call", "There is no such call", format!("there is no `{method} {path}` in this API"))
+        Self::new(
+            404,
+            "no_such_call",
+            "There is no such call",
+            format!("there is no `{method} {path}` in this API"),
+        )
     }
 
     /// 409: the call is fine, the state of things isn't.
@@ -60,7 +71,12 @@ impl Problem {
 
     /// 413: the body is larger than `limit` bytes.
     pub fn too_large(limit: usize) -> Self {
-        Self::new(413, "too_large", "The body is too large", format!("the body may have at most {limit} bytes"))
+        Self::new(
+            413,
+            "too_large",
+            "The body is too large",
+            format!("the body may have at most {limit} bytes"),
+        )
     }
 
     /// 415: the body isn't declared as JSON.
@@ -73,7 +89,9 @@ impl Problem {
     /// 422: the input was read and is wrong, at each of these places.
     pub fn invalid(errors: Vec<Mistake>) -> Self {
         let detail = match errors.as_slice() {
-            [one] => format!("{}: {}", if one.pointer.is_empty() { "the body" } else { &one.pointer }, one.message),
+            [one] => {
+                format!("{}: {}", if one.pointer.is_empty() { "the body" } else { &one.pointer }, one.message)
+            }
             many => format!("{} mistakes, listed in `errors`", many.len()),
         };
         Self { errors, ..Self::new(422, "invalid_input", "The input is invalid", detail) }
@@ -101,7 +119,7 @@ impl Problem {
 
     /// 500: ours. The cause is logged, not told.
     pub fn internal(cause: &str) -> Self {
-        worker::console_error!("{{\"level\":\"error\",\"code\":\"internal\",\"cause\":{}}}", serde_json::json!(cause));
+        log::error("internal", &cause);
         Self::new(500, "internal", "Something went wrong on our side", "the cause is in the Worker's log")
     }
 

@@ -7,7 +7,7 @@ use crate::directory;
 use crate::http::call::Call;
 use crate::http::error::Problem;
 use crate::outbox;
-use crate::outbox_do::ledger::{ActionStats, Stats};
+use crate::outbox_do::ledger::{ActionStats, Counts, Stats};
 use crate::outbox_do::protocol::OutboxCall;
 
 /// The numbers of all shards, and a line for each action even where nothing has happened yet.
@@ -24,7 +24,7 @@ pub async fn stats(call: &mut Call, id: &str) -> Result<Response, Problem> {
         let reason = view.controls.pause_reason(action.id()).map(str::to_owned);
         let state = if reason.is_some() { "paused" } else { "active" }.to_owned();
         all.actions.entry(action.id().clone()).or_insert_with(|| ActionStats {
-            counts: Default::default(),
+            counts: Counts::default(),
             state,
             reason,
         });

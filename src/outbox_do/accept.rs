@@ -1,11 +1,10 @@
 //! Taking enrollments in: one insert of each, leases for the first few, one commit.
 
+use varde_core::auth::Auth;
 use varde_core::delivery::{Circumstances, Delivery, Event, LEASE_GRACE_MS};
 use varde_core::ids::{DeliveryId, EnrollmentId};
 use varde_core::schedule::RetryPolicy;
-use varde_core::slug::Slug;
 use varde_core::time::{DAY_MS, UnixMs};
-use varde_core::auth::Auth;
 use worker::Result;
 
 use super::enrollment::Ending;
@@ -30,7 +29,8 @@ impl Outbox {
     pub(super) async fn accept(&self, accept: Accept) -> Result<AcceptReply> {
         self.register_once(&accept.home).await?;
         let now = ambient::now();
-        let mut reply = AcceptReply { results: Vec::with_capacity(accept.enrollments.len()), leases: Vec::new() };
+        let mut reply =
+            AcceptReply { results: Vec::with_capacity(accept.enrollments.len()), leases: Vec::new() };
         let mut leases_left = accept.leases.min(LEASES_PER_CALL);
         let mut wake = UnixMs(u64::MAX);
         for new in accept.enrollments {
@@ -50,7 +50,12 @@ impl Outbox {
         Ok(reply)
     }
 
-    fn accept_one(&self, new: NewEnrollment, lease: bool, now: UnixMs) -> Result<(Accepted, Option<Created>)> {
+    fn accept_one(
+        &self,
+        new: NewEnrollment,
+        lease: bool,
+        now: UnixMs,
+    ) -> Result<(Accepted, Option<Created>)> {
         let database = self.database()?;
         let id = new.id;
         if let Some(used) = &new.idempotency
@@ -116,14 +121,24 @@ impl Outbox {
             None => None,
         };
         let delivery = match &event {
-            Some(event) => fresh.step(event, at).map_err(|refused| worker::Error::from(refused.to_string()))?.delivery,
+            Some(event) => {
+                fresh.step(event, at).map_err(|refused| worker::Error::from(refused.to_string()))?.delivery
+            }
             None => fresh,
         };
         let ended = !delivery.state.is_open();
         let ticket = matches!(event, Some(Event::Lease { .. })).then(|| ticket(id, &delivery, &terms));
         let wakes_at = if ended { now } else { delivery.state.wakes_at().unwrap_or(UnixMs(u64::MAX)) };
         let record = owner.record.to_owned();
-        let row = DeliveryRow { id, enrollment: owner.enrollment, action, record, created_at: now, delivery, terms };
+        let row = DeliveryRow {
+            id,
+            enrollment: owner.enrollment,
+            action,
+            record,
+            created_at: now,
+            delivery,
+            terms,
+        };
         let finale = ended.then_some(Finale { settled_at: now, attempt: None, outputs: None });
         let database = self.database()?;
         database.insert_delivery(&row, &request, finale.as_ref())?;

@@ -5,12 +5,12 @@ use varde_core::controls::Controls;
 use varde_core::delivery::{Circumstances, Event};
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
-use worker::{Result, console_error};
+use worker::Result;
 
 use super::ledger::Lane;
 use super::protocol::Acknowledged;
 use super::{Outbox, Settled};
-use crate::{ambient, registry};
+use crate::{ambient, log, registry};
 
 /// Deliveries that one step brings in line.
 const STEP: usize = 250;
@@ -47,8 +47,7 @@ impl Outbox {
         for action in untold {
             // The registry's push of the new controls comes in while this waits.
             if let Err(error) = registry::pause_gone(&self.env, &home, &action).await {
-                console_error!("{{\"level\":\"error\",\"code\":\"registry_unreachable\",\"cause\":{}}}",
-                    serde_json::json!(error.to_string()));
+                log::error("registry_unreachable", &error);
                 return Ok(());
             }
             let mut memory = self.memory.borrow_mut();
@@ -85,7 +84,11 @@ impl Outbox {
         let memory = self.memory.borrow();
         let mut misplaced = Vec::new();
         for (action, account) in &memory.ledger.accounts {
-            let lanes = [(Lane::Scheduled, account.scheduled), (Lane::Held, account.held), (Lane::InFlight, account.in_flight)];
+            let lanes = [
+                (Lane::Scheduled, account.scheduled),
+                (Lane::Held, account.held),
+                (Lane::InFlight, account.in_flight),
+            ];
             let paused = memory.pause_reason(action).is_some();
             for (lane, count) in lanes {
                 let event = match lane {

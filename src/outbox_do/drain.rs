@@ -8,12 +8,12 @@ use futures_util::future::join_all;
 use varde_core::delivery::{Circumstances, Event};
 use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
-use worker::{Result, console_error};
+use worker::Result;
 
 use super::ledger::Lane;
 use super::protocol::{HandOver, Return, Work};
 use super::{LEASES_PER_ACTION, LEASES_PER_CALL, Outbox, Settled};
-use crate::{ambient, sender};
+use crate::{ambient, log, sender};
 
 /// When an alarm that went wrong is tried again.
 const AFTER_ERROR_MS: u64 = 2 * SECOND_MS;
@@ -40,11 +40,11 @@ impl Outbox {
             Err(_) => Some("panic".to_owned()),
         };
         let Some(cause) = trouble else { return };
-        console_error!("{{\"level\":\"error\",\"code\":\"alarm_failed\",\"cause\":{}}}", serde_json::json!(cause));
+        log::error("alarm_failed", &cause);
         self.doubt();
         let retry = ambient::now().plus_ms(AFTER_ERROR_MS);
         if let Err(error) = self.set_alarm(retry).await {
-            console_error!("{{\"level\":\"error\",\"code\":\"alarm_not_set\",\"cause\":{}}}", serde_json::json!(error.to_string()));
+            log::error("alarm_not_set", &error);
         }
     }
 
@@ -62,15 +62,11 @@ impl Outbox {
         let now = ambient::now();
         self.database()?.prune_idempotency(now, KEYS_PER_ALARM)?;
         // No await between the look at the rows and the alarm: the alarm says what the rows say.
-        match self.next_wake(now)? {
-            Some(at) => {
-                self.memory.borrow_mut().armed = Some(at);
-                self.set_alarm(at).await
-            }
-            None => {
-                self.memory.borrow_mut().armed = None;
-                self.state.storage().delete_alarm().await
-            }
+        let next = self.next_wake(now)?;
+        self.memory.borrow_mut().armed = next;
+        match next {
+            Some(at) => self.set_alarm(at).await,
+            None => self.state.storage().delete_alarm().await,
         }
     }
 
@@ -84,16 +80,21 @@ impl Outbox {
         let actions: Vec<(Slug, bool, bool)> = {
             let memory = self.memory.borrow();
             let may_send = |action: &Slug, account: &super::Account| {
-                account.scheduled > 0 && account.in_flight < LEASES_PER_ACTION && memory.pause_reason(action).is_none()
+                account.scheduled > 0
+                    && account.in_flight < LEASES_PER_ACTION
+                    && memory.pause_reason(action).is_none()
             };
             let accounts = memory.ledger.accounts.iter();
-            accounts.map(|(action, account)| (action.clone(), may_send(action, account), account.in_flight > 0)).collect()
+            accounts
+                .map(|(action, account)| (action.clone(), may_send(action, account), account.in_flight > 0))
+                .collect()
         };
         let mut consider = |at: Option<UnixMs>| wake = [wake, at].into_iter().flatten().min();
         for (action, may_send, in_flight) in actions {
             if may_send {
                 let due = database.first_waking(Lane::Scheduled, &action)?;
-                self.memory.borrow_mut().ledger.account(&action).earliest_due = Some(due.unwrap_or(UnixMs(u64::MAX)));
+                self.memory.borrow_mut().ledger.account(&action).earliest_due =
+                    Some(due.unwrap_or(UnixMs(u64::MAX)));
                 consider(due);
             }
             if in_flight {
@@ -151,15 +152,16 @@ impl Outbox {
                 _ => hand_overs.push(HandOver { home: home.clone(), work: vec![piece] }),
             }
         }
-        let results = join_all(hand_overs.iter().map(|hand_over| sender::hand_over(&self.env, hand_over))).await;
+        let results =
+            join_all(hand_overs.iter().map(|hand_over| sender::hand_over(&self.env, hand_over))).await;
         for (hand_over, result) in hand_overs.iter().zip(results) {
             let Err(error) = result else { continue };
-            console_error!("{{\"level\":\"error\",\"code\":\"sender_unreachable\",\"cause\":{}}}",
-                serde_json::json!(error.to_string()));
+            log::error("sender_unreachable", &error);
             for piece in &hand_over.work {
                 if let Work::Send(lease) = piece {
                     let (delivery, lease) = (lease.ticket.delivery, lease.ticket.lease);
-                    self.take_back(&Return { delivery, lease, reason: "sender_unreachable".to_owned() }).await?;
+                    self.take_back(&Return { delivery, lease, reason: "sender_unreachable".to_owned() })
+                        .await?;
                 }
             }
         }
@@ -168,6 +170,12 @@ impl Outbox {
 
     fn actions_where(&self, wanted: impl Fn(&super::Account) -> bool) -> Vec<Slug> {
         let memory = self.memory.borrow();
-        memory.ledger.accounts.iter().filter(|(_, account)| wanted(account)).map(|(action, _)| action.clone()).collect()
+        memory
+            .ledger
+            .accounts
+            .iter()
+            .filter(|(_, account)| wanted(account))
+            .map(|(action, _)| action.clone())
+            .collect()
     }
 }

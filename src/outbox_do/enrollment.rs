@@ -47,7 +47,7 @@ impl Outbox {
     }
 
     /// A delivery ended and its sender says how the enrollment goes on. Gives back work for that sender.
-    pub(super) async fn go_on(
+    pub(super) fn go_on(
         &self,
         id: EnrollmentId,
         record: &str,
@@ -87,7 +87,9 @@ impl Outbox {
         let Some(row) = self.database()?.enrollment(advance.enrollment)? else {
             return Ok(SettleReply::ignored("unknown_enrollment"));
         };
-        let Some(after) = row.course.after.filter(|after| after.action == advance.after && row.next_due.is_some()) else {
+        let Some(after) =
+            row.course.after.filter(|after| after.action == advance.after && row.next_due.is_some())
+        else {
             return Ok(SettleReply::ignored("nothing_to_advance"));
         };
         self.change_course(row.id, |course| {
@@ -95,7 +97,7 @@ impl Outbox {
             None
         })?;
         let ending = Ending::of(after.action, after.delivered);
-        let mut work = self.go_on(row.id, &row.record, ending, advance.then, advance.budget_ms, now).await?;
+        let mut work = self.go_on(row.id, &row.record, ending, advance.then, advance.budget_ms, now)?;
         if work.is_none() {
             work = self.due_work(advance.budget_ms, now)?;
         }
@@ -124,7 +126,9 @@ impl Outbox {
         let mut outputs = serde_json::Map::new();
         for id in std::iter::once(row.id.first_delivery()).chain(row.course.deliveries.iter().copied()) {
             let Some(delivery) = self.database()?.delivery(id)? else { continue };
-            let Some(found) = self.database()?.finale(id)?.and_then(|finale| finale.outputs) else { continue };
+            let Some(found) = self.database()?.finale(id)?.and_then(|finale| finale.outputs) else {
+                continue;
+            };
             let mut found: serde_json::Value = serde_json::from_str(found.get())?;
             outputs.insert(delivery.action.to_string(), found["values"].take());
         }
@@ -140,7 +144,11 @@ impl Outbox {
     }
 
     /// Changes what happened to an enrollment; `change` gives back when its next step is due.
-    fn change_course(&self, id: EnrollmentId, change: impl FnOnce(&mut Course) -> Option<UnixMs>) -> Result<()> {
+    fn change_course(
+        &self,
+        id: EnrollmentId,
+        change: impl FnOnce(&mut Course) -> Option<UnixMs>,
+    ) -> Result<()> {
         let Some(mut row) = self.database()?.enrollment(id)? else { return Ok(()) };
         let next_due = change(&mut row.course);
         self.database()?.update_enrollment(id, &row.course, next_due)?;

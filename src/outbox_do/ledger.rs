@@ -28,7 +28,10 @@ impl Lane {
             State::Scheduled { .. } => Some(Self::Scheduled),
             State::InFlight { .. } => Some(Self::InFlight),
             State::Held { .. } => Some(Self::Held),
-            State::Delivered { .. } | State::Rejected { .. } | State::Exhausted { .. } | State::Canceled { .. } => None,
+            State::Delivered { .. }
+            | State::Rejected { .. }
+            | State::Exhausted { .. }
+            | State::Canceled { .. } => None,
         }
     }
 }
@@ -100,7 +103,10 @@ impl Ledger {
     /// The account of an action, opened at its first use.
     pub fn account(&mut self, action: &Slug) -> &mut Account {
         if !self.accounts.contains_key(action) {
-            self.accounts.insert(action.clone(), Account { earliest_due: Some(UnixMs(u64::MAX)), ..Account::default() });
+            self.accounts.insert(
+                action.clone(),
+                Account { earliest_due: Some(UnixMs(u64::MAX)), ..Account::default() },
+            );
         }
         self.accounts.get_mut(action).expect("was just inserted")
     }
@@ -162,7 +168,6 @@ impl Ledger {
 
 /// The accounting identity: `accepted = delivered + rejected + exhausted + canceled + open`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the words are DESIGN's states")]
 pub struct Counts {
     pub accepted: u64,
     pub delivered: u64,
@@ -252,8 +257,12 @@ mod tests {
         let mut ledger = Ledger::default();
         let scheduled = Delivery::scheduled(UnixMs(5)).state;
         let in_flight = State::InFlight { attempt: 1, started: UnixMs(0), deadline: UnixMs(9), grace: false };
-        let ends = [State::Delivered { attempt: 1 }, State::Canceled { attempt: 1 },
-            State::Exhausted { attempt: 1, reason: String::new() }, State::Rejected { attempt: 1, reason: String::new() }];
+        let ends = [
+            State::Delivered { attempt: 1 },
+            State::Canceled { attempt: 1 },
+            State::Exhausted { attempt: 1, reason: String::new() },
+            State::Rejected { attempt: 1, reason: String::new() },
+        ];
         for (n, end) in ends.iter().enumerate() {
             ledger.moved(&action(), None, &scheduled);
             ledger.moved(&action(), Some(&scheduled), &in_flight);

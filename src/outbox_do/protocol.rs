@@ -199,8 +199,6 @@ pub struct Ticket {
 pub struct Lease {
     /// The right.
     pub ticket: Ticket,
-    /// The delivery's enrollment.
-    pub enrollment: EnrollmentId,
     /// The delivery's action.
     pub action: Slug,
     /// What was fixed.
@@ -292,7 +290,6 @@ pub struct SettleReply {
 /// Something for a sender to do.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "a handful live at a time")]
 pub enum Work {
     /// Make an attempt.
     Send(Lease),
@@ -379,4 +376,76 @@ pub struct Page {
     pub items: Vec<(String, Box<RawValue>)>,
     /// The last id that was looked at; `None` when there is nothing below.
     pub scanned_to: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use varde_core::time::UnixMs;
+
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    fn planned() -> Planned {
+        let terms = Terms { timeout_ms: 25_000, auth: Auth::None, retry: RetryPolicy::default() };
+        Planned { action: "a".parse().unwrap(), plan: Plan::Send { terms, request: raw("{}") } }
+    }
+
+    /// Reads what was written and writes it again: an older isolate's message means the same to a newer one.
+    fn pinned(call: &OutboxCall, text: &str) {
+        assert_eq!(serde_json::to_string(call).unwrap(), text);
+        let read: OutboxCall = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), text);
+    }
+
+    #[test]
+    fn protocol_format_unchanged() {
+        let id = EnrollmentId::mint(UnixMs(1_000), 3, 7);
+        let retry = r#"{"first_ms":60000,"factor":2.0,"max_ms":28800000,"max_age_ms":259200000,"jitter":0.1,"retry_after_unit":"milliseconds","also_retry":[]}"#;
+        let plan = format!(
+            r#"{{"action":"a","plan":{{"send":{{"terms":{{"timeout_ms":25000,"auth":{{"type":"none"}},"retry":{retry}}},"request":{{}}}}}}}}"#
+        );
+        let home = Home { workflow: "w".parse().unwrap(), uid: "u".to_owned(), shard: 3 };
+        let new = NewEnrollment {
+            id,
+            record: "1".to_owned(),
+            input: raw("{}"),
+            idempotency: None,
+            first: planned(),
+        };
+        pinned(
+            &OutboxCall::Accept(Accept { home, enrollments: vec![new], leases: 6 }),
+            &format!(
+                r#"{{"accept":{{"home":{{"workflow":"w","uid":"u","shard":3}},"enrollments":[{{"id":"{id}","record":"1","input":{{}},"first":{plan}}}],"leases":6}}}}"#
+            ),
+        );
+        let delivery = id.first_delivery();
+        let settle = Settle {
+            delivery,
+            lease: 1,
+            outcome: Outcome::Response { status: 200, retry_after: None },
+            duration_ms: 5,
+            response: None,
+            outputs: None,
+            then: Then::Next { delivery, planned: planned() },
+            budget_ms: 9,
+        };
+        pinned(
+            &OutboxCall::Settle(settle),
+            &format!(
+                r#"{{"settle":{{"delivery":"{delivery}","lease":1,"outcome":{{"outcome":"response","status":200}},"duration_ms":5,"then":{{"next":{{"delivery":"{delivery}","planned":{plan}}}}},"budget_ms":9}}}}"#
+            ),
+        );
+        pinned(
+            &OutboxCall::Controls(Controls { version: 2, ..Controls::default() }),
+            r#"{"controls":{"version":2}}"#,
+        );
+        pinned(&OutboxCall::Check {}, r#"{"check":{}}"#);
+        pinned(
+            &OutboxCall::Return(Return { delivery, lease: 1, reason: "paused".to_owned() }),
+            &format!(r#"{{"return":{{"delivery":"{delivery}","lease":1,"reason":"paused"}}}}"#),
+        );
+    }
 }

@@ -9,10 +9,10 @@ use worker::Result;
 use super::accept::ticket;
 use super::enrollment::Ending;
 use super::ledger::Lane;
-use super::protocol::{CancelReply, Lease, Return, Settle, SettleReply, Then, Work};
+use super::protocol::{CancelReply, Lease, Return, Settle, SettleReply, Work};
 use super::store::DeliveryRow;
 use super::{LEASES_PER_ACTION, Outbox, Settled};
-use crate::{ambient, metering};
+use crate::{ambient, log, metering};
 
 /// What must be left of a sender's time beyond an attempt's timeout: to settle it.
 const SETTLE_MARGIN_MS: u64 = 2 * SECOND_MS;
@@ -25,7 +25,8 @@ impl Outbox {
             return Ok(SettleReply::ignored("unknown_delivery"));
         };
         let was_at_cap = self.at_cap(&row.action);
-        let event = Event::Settle { lease: settle.lease, outcome: settle.outcome, duration_ms: settle.duration_ms };
+        let event =
+            Event::Settle { lease: settle.lease, outcome: settle.outcome, duration_ms: settle.duration_ms };
         let at = Circumstances { now, dice: ambient::fraction(), policy: &row.terms.retry };
         let step = match row.delivery.step(&event, at) {
             Ok(step) => step,
@@ -80,7 +81,11 @@ impl Outbox {
         let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
         let Ok(step) = row.delivery.step(&Event::Cancel, at) else { return Ok(false) };
         self.store_step(row, step, Settled::default(), now)?;
-        self.ended(row.enrollment, Ending { action: row.action.clone(), delivered: false, canceled: true }, now)?;
+        self.ended(
+            row.enrollment,
+            Ending { action: row.action.clone(), delivered: false, canceled: true },
+            now,
+        )?;
         Ok(true)
     }
 
@@ -111,7 +116,8 @@ impl Outbox {
             leases.extend(self.lease(&mut row, now)?);
         }
         if found < limit {
-            let earliest = self.database()?.first_waking(Lane::Scheduled, action)?.unwrap_or(UnixMs(u64::MAX));
+            let earliest =
+                self.database()?.first_waking(Lane::Scheduled, action)?.unwrap_or(UnixMs(u64::MAX));
             self.memory.borrow_mut().ledger.account(action).earliest_due = Some(earliest);
         }
         metering::end_take(found);
@@ -131,7 +137,6 @@ impl Outbox {
         let request = self.database()?.request(row.id)?.unwrap_or_else(|| "null".to_owned());
         Ok(Some(Lease {
             ticket: ticket(row.id, &row.delivery, &row.terms),
-            enrollment: row.enrollment,
             action: row.action.clone(),
             terms: row.terms.clone(),
             request: serde_json::value::RawValue::from_string(request)?,
@@ -172,21 +177,21 @@ impl Outbox {
 
     /// Deliveries that wake at or before `until`. A row that can't be read is set aside and logged; the
     /// counts are then taken anew, because it no longer waits.
-    pub(super) fn waking(&self, lane: Lane, action: &Slug, until: UnixMs, limit: usize) -> Result<Vec<DeliveryRow>> {
+    pub(super) fn waking(
+        &self,
+        lane: Lane,
+        action: &Slug,
+        until: UnixMs,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>> {
         let mut set_aside = false;
         let rows = self.database()?.waking(lane, action, until, limit, &mut |id, error| {
             set_aside = true;
-            log_unreadable(id, error);
+            log::error_about("row_set_aside", id, error);
         })?;
         if set_aside {
             self.doubt();
         }
         Ok(rows)
     }
-}
-
-/// A row that can't be read was set aside; the log is where a person finds it.
-fn log_unreadable(id: &str, error: &worker::Error) {
-    let cause = serde_json::json!(error.to_string());
-    worker::console_error!("{{\"level\":\"error\",\"code\":\"row_set_aside\",\"delivery\":\"{id}\",\"cause\":{cause}}}");
 }

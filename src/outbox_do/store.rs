@@ -142,12 +142,23 @@ impl Database {
     }
 
     /// Stores a delivery's next state.
-    pub fn update_delivery(&self, id: DeliveryId, delivery: &Delivery, finale: Option<&Finale>) -> Result<()> {
+    pub fn update_delivery(
+        &self,
+        id: DeliveryId,
+        delivery: &Delivery,
+        finale: Option<&Finale>,
+    ) -> Result<()> {
         let finale = finale.map(serde_json::to_string).transpose()?;
         let (lane, wakes_at) = open_columns(&delivery.state);
         self.run(
             "UPDATE deliveries SET lane = ?, wakes_at = ?, state = ?, finale = ? WHERE id = ?",
-            vec![lane, wakes_at, serde_json::to_string(delivery)?.into(), finale.into(), id.to_string().into()],
+            vec![
+                lane,
+                wakes_at,
+                serde_json::to_string(delivery)?.into(),
+                finale.into(),
+                id.to_string().into(),
+            ],
         )
         .map(drop)
     }
@@ -160,7 +171,11 @@ impl Database {
     /// One delivery.
     pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
         let sql = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id = ?");
-        self.rows(&sql, vec![id.to_string().into()])?.into_iter().next().map(|mut row| delivery_row(&mut row)).transpose()
+        self.rows(&sql, vec![id.to_string().into()])?
+            .into_iter()
+            .next()
+            .map(|mut row| delivery_row(&mut row))
+            .transpose()
     }
 
     /// The request of a delivery, as JSON.
@@ -216,7 +231,8 @@ impl Database {
 
     /// How many deliveries are open, by lane and action: a walk over the index of open work.
     pub fn open_counts(&self) -> Result<Vec<(u64, Slug, u64)>> {
-        let sql = "SELECT lane, action, count(*) FROM deliveries WHERE lane IS NOT NULL GROUP BY lane, action";
+        let sql =
+            "SELECT lane, action, count(*) FROM deliveries WHERE lane IS NOT NULL GROUP BY lane, action";
         let read = |mut row: Row| Ok((row.number()?, slug(&row.text()?)?, row.number()?));
         self.rows(sql, vec![])?.into_iter().map(read).collect()
     }
@@ -226,7 +242,11 @@ impl Database {
         let number = log.end.number;
         self.run(
             "INSERT OR REPLACE INTO attempts (delivery, number, log) VALUES (?, ?, ?)",
-            vec![id.to_string().into(), SqlStorageValue::Integer(number.into()), serde_json::to_string(log)?.into()],
+            vec![
+                id.to_string().into(),
+                SqlStorageValue::Integer(number.into()),
+                serde_json::to_string(log)?.into(),
+            ],
         )?;
         let surplus = number.saturating_sub(LAST_ATTEMPTS_KEPT);
         if surplus > FIRST_ATTEMPTS_KEPT {
@@ -238,8 +258,10 @@ impl Database {
 
     /// The log of a delivery's attempts that didn't end it.
     pub fn attempts(&self, id: DeliveryId) -> Result<Vec<AttemptLog>> {
-        let rows =
-            self.rows("SELECT log FROM attempts WHERE delivery = ? ORDER BY number", vec![id.to_string().into()])?;
+        let rows = self.rows(
+            "SELECT log FROM attempts WHERE delivery = ? ORDER BY number",
+            vec![id.to_string().into()],
+        )?;
         rows.into_iter().map(|mut row| Ok(serde_json::from_str(&row.text()?)?)).collect()
     }
 
@@ -270,7 +292,12 @@ impl Database {
     }
 
     /// Stores what happened to an enrollment.
-    pub fn update_enrollment(&self, id: EnrollmentId, course: &Course, next_due: Option<UnixMs>) -> Result<()> {
+    pub fn update_enrollment(
+        &self,
+        id: EnrollmentId,
+        course: &Course,
+        next_due: Option<UnixMs>,
+    ) -> Result<()> {
         let course = serde_json::to_string(course)?;
         let next_due = next_due.map_or(SqlStorageValue::Null, number);
         self.run(
@@ -291,7 +318,12 @@ impl Database {
     }
 
     /// Remembers an idempotency key.
-    pub fn insert_idempotency(&self, used: &Idempotency, enrollment: EnrollmentId, expires_at: UnixMs) -> Result<()> {
+    pub fn insert_idempotency(
+        &self,
+        used: &Idempotency,
+        enrollment: EnrollmentId,
+        expires_at: UnixMs,
+    ) -> Result<()> {
         self.run(
             "INSERT OR REPLACE INTO idempotency (key, body_hash, enrollment, expires_at) VALUES (?, ?, ?, ?)",
             vec![
@@ -388,7 +420,7 @@ fn slug(text: &str) -> Result<Slug> {
 
 /// JavaScript's numbers hold integers up to 2^53 exactly, and a time beyond that is never.
 pub(super) fn number(at: UnixMs) -> SqlStorageValue {
-    SqlStorageValue::Integer(at.0.min(1 << 53) as i64 - i64::from(at.0 >= 1 << 53))
+    SqlStorageValue::Integer(at.0.min((1 << 53) - 1).cast_signed())
 }
 
 const fn lane_number(lane: Lane) -> SqlStorageValue {
@@ -396,5 +428,5 @@ const fn lane_number(lane: Lane) -> SqlStorageValue {
 }
 
 pub(super) const fn count(limit: usize) -> SqlStorageValue {
-    SqlStorageValue::Integer(limit as i64)
+    SqlStorageValue::Integer(limit.cast_signed() as i64)
 }

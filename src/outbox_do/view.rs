@@ -9,10 +9,10 @@ use varde_core::outcome::Verdict;
 use varde_core::time::UnixMs;
 use worker::{Result, SqlStorageValue};
 
+use super::Outbox;
 use super::ledger::{Lane, Stats};
 use super::protocol::{Page, Query};
 use super::store::{AttemptLog, DeliveryRow, EnrollmentRow, count};
-use super::Outbox;
 
 /// Rows that one list call walks at most, so a page may be empty and still carry a cursor.
 const WALK_LIMIT: usize = 1_000;
@@ -61,10 +61,12 @@ impl Outbox {
     /// One page of deliveries.
     pub(super) fn deliveries(&self, query: &Query) -> Result<Page> {
         self.walk("deliveries", "dlv_", query, |id| {
-            let Some(row) = self.database()?.delivery(id.parse().map_err(id_error)?)? else { return Ok(None) };
-            let wanted = matches(&query.status, self.shown_status(&row))
-                && matches(&query.action, &row.action)
-                && matches(&query.record, &row.record)
+            let Some(row) = self.database()?.delivery(id.parse().map_err(id_error)?)? else {
+                return Ok(None);
+            };
+            let wanted = matches(query.status.as_ref(), self.shown_status(&row))
+                && matches(query.action.as_ref(), &row.action)
+                && matches(query.record.as_ref(), &row.record)
                 && in_span(query, row.created_at);
             if wanted { Ok(Some(to_raw_value(&self.delivery_summary(&row)?)?)) } else { Ok(None) }
         })
@@ -73,12 +75,14 @@ impl Outbox {
     /// One page of enrollments, each with its record and event.
     pub(super) fn enrollments(&self, query: &Query) -> Result<Page> {
         self.walk("enrollments", "enr_", query, |id| {
-            let Some(row) = self.database()?.enrollment(id.parse().map_err(id_error)?)? else { return Ok(None) };
-            if !matches(&query.record, &row.record) || !in_span(query, row.created_at) {
+            let Some(row) = self.database()?.enrollment(id.parse().map_err(id_error)?)? else {
+                return Ok(None);
+            };
+            if !matches(query.record.as_ref(), &row.record) || !in_span(query, row.created_at) {
                 return Ok(None);
             }
             let view = self.enrollment_value(&row)?;
-            if matches(&query.status, view["status"].as_str().unwrap_or_default()) {
+            if matches(query.status.as_ref(), view["status"].as_str().unwrap_or_default()) {
                 return Ok(Some(to_raw_value(&view)?));
             }
             Ok(None)
@@ -90,7 +94,8 @@ impl Outbox {
         let database = self.database()?;
         let Some(row) = database.delivery(id)? else { return Ok(None) };
         let mut view = self.delivery_summary(&row)?;
-        let request: Value = database.request(id)?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
+        let request: Value =
+            database.request(id)?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
         view.request = request.is_object().then(|| with_header_object(request));
         let mut attempts: Vec<AttemptView> =
             database.attempts(id)?.into_iter().map(attempt_view).collect::<Result<_>>()?;
@@ -129,7 +134,7 @@ impl Outbox {
         let mut stats = memory.ledger.stats(&memory.controls, oldest);
         for (action, counts) in &mut stats.actions {
             if let Some(reason) = memory.pause_reason(action) {
-                counts.state = "paused".to_owned();
+                "paused".clone_into(&mut counts.state);
                 counts.reason = Some(reason.to_owned());
             }
         }
@@ -149,7 +154,8 @@ impl Outbox {
         let mut items = Vec::new();
         let sql = format!("SELECT id FROM {table} WHERE id < ? ORDER BY id DESC LIMIT ?");
         for _ in 0..WALK_LIMIT / WALK_STEP {
-            let rows = self.database()?.rows(&sql, vec![SqlStorageValue::from(below.as_str()), count(WALK_STEP)])?;
+            let rows =
+                self.database()?.rows(&sql, vec![SqlStorageValue::from(below.as_str()), count(WALK_STEP)])?;
             let last_step = rows.len() < WALK_STEP;
             for mut row in rows {
                 below = row.text()?;
@@ -182,7 +188,13 @@ impl Outbox {
         Ok(DeliveryView {
             id: row.id,
             enrollment: row.enrollment,
-            workflow: self.memory.borrow().home.as_ref().map(|home| home.workflow.to_string()).unwrap_or_default(),
+            workflow: self
+                .memory
+                .borrow()
+                .home
+                .as_ref()
+                .map(|home| home.workflow.to_string())
+                .unwrap_or_default(),
             action: row.action.to_string(),
             record: row.record.clone(),
             status,
@@ -215,7 +227,8 @@ impl Outbox {
         let status = status_of(row, &deliveries);
         let views: Vec<DeliveryView> =
             deliveries.iter().map(|delivery| self.delivery_summary(delivery)).collect::<Result<_>>()?;
-        let ended_at = if status == "running" { None } else { views.iter().filter_map(|view| view.settled_at).max() };
+        let ended_at =
+            if status == "running" { None } else { views.iter().filter_map(|view| view.settled_at).max() };
         let input: Value = serde_json::from_str(&row.input)?;
         let outputs: Value = serde_json::from_str(self.outputs_of(row)?.get())?;
         let mut view = json!({
@@ -244,7 +257,8 @@ fn status_of<'a>(row: &'a EnrollmentRow, deliveries: &[DeliveryRow]) -> &'a str 
     if let Some(ended) = &row.course.ended {
         return ended;
     }
-    let running = row.next_due.is_some() || deliveries.iter().any(|delivery| delivery.delivery.state.is_open());
+    let running =
+        row.next_due.is_some() || deliveries.iter().any(|delivery| delivery.delivery.state.is_open());
     if running { "running" } else { "completed" }
 }
 
@@ -277,8 +291,8 @@ fn with_header_object(mut request: Value) -> Value {
     request
 }
 
-fn matches(wanted: &Option<String>, found: &str) -> bool {
-    wanted.as_deref().is_none_or(|wanted| wanted == found)
+fn matches(wanted: Option<&String>, found: &str) -> bool {
+    wanted.is_none_or(|wanted| wanted == found)
 }
 
 fn in_span(query: &Query, at: UnixMs) -> bool {

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 use varde_core::auth::{self, ApplyError, AttemptStamp};
-use varde_core::endpoint_url::{EndpointUrl, UrlRule};
+use varde_core::endpoint_url::{EndpointUrl, Policy};
 use varde_core::outcome::{Outcome, RetryAfter};
 use varde_core::outputs::{self, Picked};
-use varde_core::secret::Mask;
+use varde_core::secret::{Mask, StoredSecret};
+use varde_core::workflow::Action;
 
 use super::Errand;
 use super::fetch::{self, Answer, Failure};
@@ -28,7 +30,17 @@ pub struct Attempted {
     /// What came back, masked.
     pub response: Option<StoredResponse>,
     /// What was picked from it, where the action has outputs.
-    pub outputs: Option<Picked>,
+    pub outputs: Option<StoredOutputs>,
+}
+
+/// Outputs as they are stored with a delivery.
+#[derive(Debug, Serialize)]
+pub struct StoredOutputs {
+    /// Name to value.
+    pub values: Map<String, Value>,
+    /// Why some may be missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A response as it is stored with an attempt and shown to people: secret values masked, because endpoints
@@ -44,11 +56,17 @@ pub struct StoredResponse {
 ///
 /// # Errors
 /// When the request can't be authenticated; nothing was sent.
-pub async fn make(errand: &Errand, view: &WorkflowView, rule: UrlRule) -> Result<Attempted, ApplyError> {
+pub async fn make(errand: &Errand, view: &WorkflowView, rule: Policy) -> Result<Attempted, ApplyError> {
     let started = ambient::now();
     let secret = errand.terms.auth.secret().and_then(|name| view.secrets.get(name));
-    let stamp = AttemptStamp { delivery: errand.ticket.delivery, number: errand.ticket.attempt, now: started };
-    let outgoing = auth::apply(&errand.terms.auth, &errand.request, secret.map(|secret| secret.in_force(started)), &stamp)?;
+    let stamp =
+        AttemptStamp { delivery: errand.ticket.delivery, number: errand.ticket.attempt, now: started };
+    let outgoing = auth::apply(
+        &errand.terms.auth,
+        &errand.request,
+        secret.map(|secret| secret.in_force(started)),
+        &stamp,
+    )?;
     if EndpointUrl::parse(&outgoing.url, rule).is_err() {
         return Ok(Attempted { outcome: Outcome::Blocked, duration_ms: 0, response: None, outputs: None });
     }
@@ -65,9 +83,13 @@ pub async fn make(errand: &Errand, view: &WorkflowView, rule: UrlRule) -> Result
     };
     let retry_after = answer.header("retry-after").and_then(RetryAfter::parse);
     let outcome = Outcome::Response { status: answer.status, retry_after };
-    let declared = view.workflow.action(&errand.action).map(|action| action.outputs()).filter(|outputs| !outputs.is_empty());
-    let outputs = declared.map(|declared| outputs::pick(declared, &answer.body.bytes));
-    let mask = Mask::new(view.secrets.values().flat_map(|secret| secret.values()));
+    let declared =
+        view.workflow.action(&errand.action).map(Action::outputs).filter(|outputs| !outputs.is_empty());
+    let outputs = declared.map(|declared| {
+        let Picked { values, note } = outputs::pick(declared, &answer.body.bytes);
+        StoredOutputs { values, note: note.map(|note| note.to_string()) }
+    });
+    let mask = Mask::new(view.secrets.values().flat_map(StoredSecret::values));
     Ok(Attempted { outcome, duration_ms, response: Some(stored(&answer, &mask)), outputs })
 }
 

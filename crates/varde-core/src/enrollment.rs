@@ -23,7 +23,9 @@ pub fn next_after<'a>(workflow: &'a Workflow, ended: &str, delivered: bool) -> N
     let mut actions = workflow.actions().iter().skip_while(|action| &**action.id() != ended);
     match actions.next() {
         None => Next::Failed { reason: "workflow_changed" },
-        Some(action) if !delivered && action.on_failure() == OnFailure::Stop => Next::Failed { reason: "action_failed" },
+        Some(action) if !delivered && action.on_failure() == OnFailure::Stop => {
+            Next::Failed { reason: "action_failed" }
+        }
         Some(_) => actions.next().map_or(Next::Completed, Next::Action),
     }
 }
@@ -35,9 +37,7 @@ mod tests {
     use super::*;
 
     fn workflow() -> Workflow {
-        let action = |id: &str, on_failure: &str| {
-            json!({"id": id, "type": "webhook", "method": "GET", "url": "https://example.com/", "on_failure": on_failure})
-        };
+        let action = |id: &str, on_failure: &str| json!({"id": id, "type": "webhook", "method": "GET", "url": "https://example.com/", "on_failure": on_failure});
         let actions = [action("a", "continue"), action("b", "stop"), action("c", "continue")];
         Workflow::parse(&json!({"name": "w", "object_type": "deal", "actions": actions})).unwrap()
     }
