@@ -19,6 +19,7 @@ mod controls;
 mod view;
 
 use std::cell::RefCell;
+use std::panic::RefUnwindSafe;
 
 use varde_core::controls::Controls;
 use varde_core::delivery::{Delivery, Effect, Event, Step};
@@ -75,16 +76,27 @@ impl DurableObject for Outbox {
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let call: OutboxCall = serde_json::from_slice(&request.bytes().await?)?;
         self.wake_up().await?;
-        let answer = self.answer(call).await;
-        if answer.is_err() {
-            self.doubt();
-        }
-        answer
+        let doubt = DoubtUnlessDone(self);
+        let answer = self.answer(call).await?;
+        std::mem::forget(doubt);
+        Ok(answer)
     }
 
     async fn alarm(&self) -> Result<Response> {
         self.ring().await;
         Response::empty()
+    }
+}
+
+// A panic in the middle of a call leaves the memory in doubt, and the guard says so: it is rebuilt.
+impl RefUnwindSafe for Outbox {}
+
+/// Doubts the memory when it is dropped: on an error, and while a panic unwinds.
+struct DoubtUnlessDone<'a>(&'a Outbox);
+
+impl Drop for DoubtUnlessDone<'_> {
+    fn drop(&mut self) {
+        self.0.doubt();
     }
 }
 
