@@ -7,6 +7,7 @@ TOOLS="$ROOT/.toolchain"
 LOGS="$TOOLS/log"
 
 WORKER_BUILD_VERSION=0.8.7
+CARGO_DENY_VERSION=0.20.2
 # As in Cargo.lock: the library and the command line tool must be of one version.
 WASM_BINDGEN_VERSION="$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;q;}' "$ROOT/Cargo.lock")"
 # rust-version of Cargo.toml.
