@@ -7,6 +7,7 @@ TOOLS="$ROOT/.toolchain"
 LOGS="$TOOLS/log"
 
 WORKER_BUILD_VERSION=0.8.7
+CARGO_DENY_VERSION=0.20.2
 # As in Cargo.lock: the library and the command line tool must be of one version.
 WASM_BINDGEN_VERSION="$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;q;}' "$ROOT/Cargo.lock")"
 # rust-version of Cargo.toml.
@@ -18,8 +19,8 @@ say() { printf '%s%s\n' "$PREFIX" "$*" >&2; }
 fail() { say "$*"; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# step NAME TEXT COMMAND…: runs the command with its output in a log, says how long it took, and shows the
-# end of the log when it fails.
+# step NAME TEXT COMMAND…: runs the command with its output in a log, says how long it took, and shows why
+# when it fails.
 step() {
   local name="$1" text="$2" started=$SECONDS
   shift 2
@@ -28,7 +29,12 @@ step() {
   if "$@" >"$LOGS/$name.log" 2>&1 </dev/null; then
     say "$text: done in $((SECONDS - started)) s"
   else
-    tail -n 40 "$LOGS/$name.log" >&2
+    # A compiler's first complaint says most; anything else ends with its reason.
+    if grep -q '^error' "$LOGS/$name.log"; then
+      sed -n '/^error/,$p' "$LOGS/$name.log" | head -n 60 >&2
+    else
+      tail -n 40 "$LOGS/$name.log" >&2
+    fi
     say "$text: failed after $((SECONDS - started)) s; the whole log is .toolchain/log/$name.log"
     return 1
   fi
@@ -58,7 +64,10 @@ use_node() {
   PATH="$ROOT/node_modules/.bin:$PATH"
   export PATH
   node_is_new_enough || fail "Node $NODE_MIN or newer is needed, this one is $(node --version 2>/dev/null || echo missing)"
-  export WRANGLER_SEND_METRICS=false WRANGLER_HIDE_BANNER=true
+  # wrangler asks and tells nobody, keeps its own records inside the project, and records no traces.
+  export WRANGLER_SEND_METRICS=false WRANGLER_HIDE_BANNER=true CLOUDFLARE_CF_FETCH_ENABLED=false
+  export WRANGLER_LOG_PATH="$ROOT/.varde/log" WRANGLER_REGISTRY_PATH="$ROOT/.varde/registry"
+  export X_LOCAL_OBSERVABILITY=false
 }
 
 # Puts the cargo on PATH that tests and installs tools: the user's own, or Debian's where there is none.
