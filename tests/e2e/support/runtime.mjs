@@ -17,11 +17,10 @@ import { fileURLToPath } from "node:url";
 
 import { until } from "./wait.mjs";
 
-/** The repository's root. */
-export const root = fileURLToPath(new URL("../../../", import.meta.url));
+const root = fileURLToPath(new URL("../../../", import.meta.url));
 
-/** The configuration of the Worker's testing flavour. */
-export const testingConfig = process.env.VARDE_E2E_CONFIG ?? path.join(root, "wrangler.toml");
+/** The Worker's own configuration, but with the wasm that has the routes and counters for tests. */
+const TESTING_FLAVOUR = [`--config=${path.join(root, "wrangler.toml")}`, "--alias=varde-wasm:./build-testing/index.js"];
 
 // The first line of its group: starts the runtime, and ends the group when the runtime or the test ends.
 const GUARD = `( "$@"; kill -KILL 0 ) & read -r _; kill -KILL 0`;
@@ -31,7 +30,7 @@ const START_TIMEOUT_MS = 120_000;
 
 /**
  * @typedef {object} Options
- * @property {string} [config] wrangler's configuration file; default {@link testingConfig}
+ * @property {string} [config] wrangler's configuration file; default: the Worker, in its testing flavour
  * @property {string} [authority] PEM of the authority that outgoing fetches trust
  * @property {Record<string, string>} [variables] beside the usual ones
  */
@@ -143,15 +142,13 @@ export class Runtime {
       "--no-warnings",
       wrangler,
       "dev",
-      `--config=${this.#options.config ?? testingConfig}`,
+      ...(this.#options.config ? [`--config=${this.#options.config}`] : TESTING_FLAVOUR),
       "--ip=127.0.0.1",
       "--port=0",
       "--inspector-port=0",
       `--persist-to=${this.#file("state")}`,
       // Replaces `.dev.vars`, which belongs to whoever works here.
       `--env-file=${this.#file("variables.env")}`,
-      // Where the configuration lists its secrets, only those are taken from the file.
-      "--var=VARDE_DEV_ALLOW_LOOPBACK:true",
       "--show-interactive-dev-session=false",
     ];
   }
@@ -163,6 +160,8 @@ export class Runtime {
       HOME: home,
       XDG_CONFIG_HOME: home,
       CI: "1",
+      // It was built before the tests; a start must not build it again.
+      VARDE_PREBUILT: "1",
       WRANGLER_SEND_METRICS: "false",
       WRANGLER_HIDE_BANNER: "true",
       CLOUDFLARE_CF_FETCH_ENABLED: "false",
