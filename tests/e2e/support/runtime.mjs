@@ -19,8 +19,8 @@ import { until } from "./wait.mjs";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 
-/** The Worker's own configuration, but with the wasm that has the routes and counters for tests. */
-const TESTING_FLAVOUR = [`--config=${path.join(root, "wrangler.toml")}`, "--alias=varde-wasm:./build-testing/index.js"];
+/** Written by `scripts/build --testing`: the Worker with the routes and counters for tests, not built anew at a start. */
+const TESTING_CONFIG = path.join(root, "wrangler.testing.toml");
 
 // The first line of its group: starts the runtime, and ends the group when the runtime or the test ends.
 const GUARD = `( "$@"; kill -KILL 0 ) & read -r _; kill -KILL 0`;
@@ -142,7 +142,7 @@ export class Runtime {
       "--no-warnings",
       wrangler,
       "dev",
-      ...(this.#options.config ? [`--config=${this.#options.config}`] : TESTING_FLAVOUR),
+      `--config=${this.#options.config ?? TESTING_CONFIG}`,
       "--ip=127.0.0.1",
       "--port=0",
       "--inspector-port=0",
@@ -160,8 +160,6 @@ export class Runtime {
       HOME: home,
       XDG_CONFIG_HOME: home,
       CI: "1",
-      // It was built before the tests; a start must not build it again.
-      VARDE_PREBUILT: "1",
       WRANGLER_SEND_METRICS: "false",
       WRANGLER_HIDE_BANNER: "true",
       CLOUDFLARE_CF_FETCH_ENABLED: "false",
