@@ -35,11 +35,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::endpoint_url::Policy;
 
     fn workflow() -> Workflow {
         let action = |id: &str, on_failure: &str| json!({"id": id, "type": "webhook", "method": "GET", "url": "https://example.com/", "on_failure": on_failure});
         let actions = [action("a", "continue"), action("b", "stop"), action("c", "continue")];
-        Workflow::parse(&json!({"name": "w", "object_type": "deal", "actions": actions})).unwrap()
+        let value = json!({"name": "w", "object_type": "deal", "actions": actions});
+        Workflow::parse(&value, Policy::PUBLIC).unwrap()
     }
 
     #[test]

@@ -28,3 +28,6 @@ pub mod auth;
 pub mod signature;
 pub mod secret;
 pub mod token;
+
+#[cfg(test)]
+mod arbitrary;
