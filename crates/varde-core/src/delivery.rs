@@ -26,7 +26,7 @@ pub struct Delivery {
     /// Where it is in its life.
     #[serde(flatten)]
     pub state: State,
-    /// When its first attempt started; the window counts from here.
+    /// When its first attempt started; the window counts from here. A lease that was given back is no attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_attempt: Option<UnixMs>,
     /// How many attempts ended with nobody coming back.
@@ -260,7 +260,12 @@ impl Delivery {
             {
                 let due = at.now.plus_ms(RETURN_DELAY_MS);
                 let reason = Some((*reason).to_owned());
-                Ok(self.becomes(State::Scheduled { attempt, due, reason, grace }))
+                let mut step = self.becomes(State::Scheduled { attempt, due, reason, grace });
+                if attempt == 1 {
+                    // Nothing was ever sent, so the window hasn't begun.
+                    step.delivery.first_attempt = None;
+                }
+                Ok(step)
             }
             (_, Event::Return { .. }) => Err(Refused::StaleLease),
             (&State::InFlight { attempt, started, deadline, .. }, Event::LeaseEnded) => {

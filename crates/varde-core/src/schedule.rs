@@ -92,14 +92,17 @@ impl RetryPolicy {
     }
 
     /// The gap after failed attempt `failed`: `first_ms · factor^(failed-1)`, at most `max_ms`. Jitter
-    /// lengthens it, except at the cap, where it shortens it, so that both ends hold.
+    /// lengthens it, except at the cap, where it shortens it, so that both ends hold: no gap is shorter
+    /// than `first_ms`, none longer than `max_ms`.
     #[must_use]
     pub fn gap_ms(&self, failed: u32, dice: f64) -> u64 {
         let exponent = i32::try_from(failed.saturating_sub(1)).unwrap_or(i32::MAX);
         // A float's rounding is below a millisecond for gaps below 8 hours; overflow ends at infinity.
         let grown = self.first_ms as f64 * self.factor.powi(exponent);
         if grown >= self.max_ms as f64 {
-            return self.max_ms - share(self.max_ms, self.jitter, dice);
+            // A cap near `first_ms` leaves jitter less room, or none.
+            let shortened = self.max_ms - share(self.max_ms, self.jitter, dice);
+            return shortened.max(self.first_ms.min(self.max_ms));
         }
         let gap = grown as u64;
         (gap + share(gap, self.jitter, dice)).min(self.max_ms)
@@ -174,6 +177,14 @@ mod tests {
     }
 
     #[test]
+    fn a_cap_at_the_first_gap_leaves_no_room_for_jitter() {
+        let policy = RetryPolicy { max_ms: MINUTE_MS, jitter: 0.5, ..RetryPolicy::default() };
+        assert_eq!([0.0, 0.5, 1.0].map(|dice| policy.gap_ms(1, dice)), [MINUTE_MS; 3]);
+        let policy = RetryPolicy { max_ms: 70_000, ..policy };
+        assert_eq!([0.0, 0.1, 1.0].map(|dice| policy.gap_ms(2, dice)), [70_000, 66_500, MINUTE_MS]);
+    }
+
+    #[test]
     fn an_attempt_may_start_at_the_end_of_the_window_and_not_after() {
         let policy = RetryPolicy { max_age_ms: 3 * MINUTE_MS, ..exact() };
         assert_eq!(walk(&policy, 0.0), [UnixMs(MINUTE_MS), UnixMs(3 * MINUTE_MS)]);
@@ -219,7 +230,7 @@ mod tests {
         fn gaps_stay_between_their_ends(policy in any_policy(), failed in 1u32..2_000, dice in 0.0..1.0f64) {
             let gap = policy.gap_ms(failed, dice);
             prop_assert!(gap <= policy.max_ms);
-            prop_assert!(gap as f64 >= (policy.first_ms as f64).min(policy.max_ms as f64 * (1.0 - policy.jitter)) - 1.0);
+            prop_assert!(gap >= policy.first_ms);
         }
 
         #[test]

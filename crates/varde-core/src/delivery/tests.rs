@@ -161,6 +161,24 @@ fn a_returned_lease_is_not_an_attempt() {
 }
 
 #[test]
+fn the_window_begins_with_the_first_attempt_and_not_with_a_returned_lease() {
+    let mut story = Story::begin();
+    while story.now.0 < 4 * DAY_MS {
+        let lease = story.lease().delivery.leases;
+        story.then(&Event::Return { lease, reason: "missing_secret" }).wait(DAY_MS);
+    }
+    assert_eq!(story.delivery.first_attempt, None);
+    let begun = story.lease().now;
+    story.settle(answered(500));
+    assert_eq!(story.delivery.first_attempt, Some(begun));
+    assert_eq!(story.state(), &scheduled(2, begun.0 + MINUTE_MS));
+    // Once there was an attempt, a returned lease leaves the window alone.
+    let lease = story.wait_until_due().lease().delivery.leases;
+    story.then(&Event::Return { lease, reason: "missing_secret" });
+    assert_eq!(story.delivery.first_attempt, Some(begun));
+}
+
+#[test]
 fn a_late_settle_counts_only_as_good_news() {
     let mut story = Story::begin();
     story.lease().wait_until_due().then(&Event::LeaseEnded).lease();
