@@ -23,7 +23,6 @@ mod outbox_do;
 mod inspector_do;
 mod sweep;
 
-use worker::wasm_bindgen;
 use worker::{Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, event};
 
 use crate::http::call::Call;

@@ -25,7 +25,6 @@ use varde_core::controls::Controls;
 use varde_core::delivery::{Delivery, Effect, Event, Step};
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
-use worker::wasm_bindgen;
 use worker::{DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
 
 use self::ledger::{Account, Lane, Ledger};
