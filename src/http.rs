@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod call;
+pub mod configuration;
 pub mod health;
 pub mod workflows;
 pub mod enrollments;

@@ -169,6 +169,10 @@ impl From<DirectoryError> for Problem {
                 Self::unavailable("registry_unreachable", "the registry can't be reached; nothing was stored")
             }
             DirectoryError::Config(error) => Self::misconfigured(&error),
+            DirectoryError::Sealed { .. } => {
+                log::error(error.code(), &error);
+                Self::new(500, error.code(), "A secret can't be opened", error.to_string())
+            }
             DirectoryError::Broken { reason } => Self::internal(&reason),
         }
     }

@@ -154,10 +154,10 @@ pub struct StoredSecret<V> {
     /// The value in force, unless `pending` has come due.
     pub current: V,
     /// The former value, during an overlap.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous<V>>,
     /// The next value, while it waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending<V>>,
     /// Where it may be sent; anywhere if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

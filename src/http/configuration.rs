@@ -1,0 +1,97 @@
+//! What the calls about configuration share: asking the registry, telling outboxes, pages of lists.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use worker::{Headers, Response};
+
+use crate::http::call::Call;
+use crate::http::error::Problem;
+use crate::registry_do::protocol::{Broadcast, Page, PageQuery, RegistryCall};
+use crate::{log, registry};
+
+/// Items on a page, unless the caller wants fewer.
+const MAX_PAGE: usize = 100;
+
+/// Asks the registry.
+pub async fn ask<Reply: DeserializeOwned>(call: &Call, message: &RegistryCall) -> Result<Reply, Problem> {
+    registry::call(&call.env, message).await.map_err(|error| {
+        log::error("registry_unreachable", &error);
+        let detail =
+            "the registry gave no answer; a change may or may not be stored, so look, or repeat the call";
+        Problem::unavailable("registry_unreachable", detail)
+    })
+}
+
+/// Brings controls that are stored to all outboxes.
+pub async fn push(call: &Call, broadcast: &Broadcast) -> Result<(), Problem> {
+    registry::push(&call.env, broadcast).await.map_err(|missed| {
+        log::error("controls_not_everywhere", &missed);
+        let detail = format!(
+            "the change is stored, but {} of {} outboxes didn't acknowledge it; the sweep brings it to them within \
+             minutes, or repeat the call",
+            missed.missed, missed.all
+        );
+        Problem::unavailable("controls_not_everywhere", detail)
+    })
+}
+
+/// Which page a caller wants: `?limit=&cursor=`.
+pub fn page_query(call: &Call) -> Result<PageQuery, Problem> {
+    call.known_query(&["limit", "cursor"])?;
+    let limit = limit_of(call.query("limit").as_deref())
+        .map_err(|detail| Problem::bad_request("invalid_parameter", detail))?;
+    Ok(PageQuery { after: call.query("cursor"), limit })
+}
+
+fn limit_of(text: Option<&str>) -> Result<usize, String> {
+    let Some(text) = text else { return Ok(MAX_PAGE) };
+    match text.parse() {
+        Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
+        _ => Err(format!("`limit` must be a whole number from 1 to {MAX_PAGE}, found `{text}`")),
+    }
+}
+
+/// The answer to a list call.
+pub fn list<T, Shown: Serialize>(
+    page: Page<T>,
+    show: impl Fn(T) -> Result<Shown, Problem>,
+) -> Result<Response, Problem> {
+    let items = page.items.into_iter().map(show).collect::<Result<Vec<_>, _>>()?;
+    Ok(Response::from_json(&json!({"items": items, "next_cursor": page.next}))?)
+}
+
+/// An answer with a body: 201 for what is new, 200 otherwise.
+pub fn stored(created: bool, body: &impl Serialize) -> Result<Response, Problem> {
+    Ok(Response::from_json(body)?.with_status(if created { 201 } else { 200 }))
+}
+
+/// An answer that shows a key once: nobody on the way may keep it.
+pub fn shown_once(created: bool, body: &impl Serialize) -> Result<Response, Problem> {
+    let headers = Headers::new();
+    headers.set("content-type", "application/json")?;
+    headers.set("cache-control", "no-store")?;
+    Ok(stored(created, body)?.with_headers(headers))
+}
+
+/// 204.
+pub fn gone() -> Response {
+    Response::builder().with_status(204).empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_have_1_to_100_items() {
+        assert_eq!(limit_of(None), Ok(100));
+        for (text, limit) in [("1", 1), ("100", 100), ("007", 7)] {
+            assert_eq!(limit_of(Some(text)), Ok(limit));
+        }
+        for text in ["0", "101", "", "-1", "ten", "1.5"] {
+            let detail = limit_of(Some(text)).unwrap_err();
+            assert!(detail.ends_with(&format!("found `{text}`")), "{detail}");
+        }
+    }
+}

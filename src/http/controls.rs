@@ -1,0 +1,79 @@
+//! Pausing and resuming an action.
+
+use serde_json::{Value, json};
+use varde_core::slug::Slug;
+use worker::Response;
+
+use crate::directory;
+use crate::http::call::Call;
+use crate::http::configuration::{ask, push};
+use crate::http::error::Problem;
+use crate::registry_do::protocol::{RegistryCall, Switched};
+
+/// `POST …/actions/{aid}/pause`: its open deliveries are held, and new ones, too. Answers when all outboxes
+/// know.
+pub async fn pause(call: &mut Call, id: &str, action: &str) -> Result<Response, Problem> {
+    switch(call, id, action, true).await
+}
+
+/// `POST …/actions/{aid}/resume`: what was held goes on, whoever or whatever paused it.
+pub async fn resume(call: &mut Call, id: &str, action: &str) -> Result<Response, Problem> {
+    switch(call, id, action, false).await
+}
+
+async fn switch(call: &mut Call, id: &str, action: &str, paused: bool) -> Result<Response, Problem> {
+    call.known_query(&[])?;
+    if let Some(body) = call.optional_json().await? {
+        refuse_content(&body)?;
+    }
+    let workflow: Slug = id.parse().map_err(|_| Problem::not_found("workflow", id))?;
+    let action: Slug = action.parse().map_err(|_| Problem::not_found("action", action))?;
+    let message = RegistryCall::Switch { workflow: workflow.clone(), action: action.clone(), paused };
+    let reply = ask(call, &message).await;
+    directory::forget(&workflow);
+    match reply? {
+        Switched::UnknownWorkflow => Err(Problem::not_found("workflow", id)),
+        Switched::UnknownAction => Err(Problem::not_found("action", &action)),
+        Switched::Stored(broadcast) => {
+            push(call, &broadcast).await?;
+            Ok(Response::from_json(&shown(&action, broadcast.controls.pause_reason(&action)))?)
+        }
+    }
+}
+
+/// Nothing can be said about it, so whatever is said was meant for something else.
+fn refuse_content(body: &Value) -> Result<(), Problem> {
+    match body.as_object().map(|fields| fields.keys().next()) {
+        Some(None) => Ok(()),
+        Some(Some(field)) => Err(Problem::invalid_at(format!("/{field}"), "unknown field; none are known")),
+        None => Err(Problem::invalid_at("", "expected no body, or an empty object")),
+    }
+}
+
+fn shown(action: &Slug, reason: Option<&str>) -> Value {
+    match reason {
+        None => json!({"id": action, "state": "active"}),
+        Some(reason) => json!({"id": action, "state": "paused", "reason": reason}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answer_format_unchanged() {
+        let action = "tell-chat".parse().unwrap();
+        assert_eq!(shown(&action, None).to_string(), r#"{"id":"tell-chat","state":"active"}"#);
+        let paused = r#"{"id":"tell-chat","state":"paused","reason":"gone"}"#;
+        assert_eq!(shown(&action, Some("gone")).to_string(), paused);
+    }
+
+    #[test]
+    fn takes_no_content() {
+        assert!(refuse_content(&json!({})).is_ok());
+        for content in [json!({"reason": "x"}), json!([]), json!(null), json!("x")] {
+            assert!(refuse_content(&content).is_err(), "{content}");
+        }
+    }
+}

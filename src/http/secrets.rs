@@ -1,0 +1,327 @@
+//! Secrets: put, rotated, listed, deleted. A value goes in and never comes out, but for one that was made
+//! here, which its answer shows once.
+
+use serde::Serialize;
+use serde_json::Value;
+use varde_core::json::{Fields, Mistake, Mistakes, Node};
+use varde_core::secret::{
+    DEFAULT_OVERLAP_MS, Generate, HostPattern, MAX_HOSTS, MAX_OVERLAP_MS, Sealed, Secret,
+};
+use varde_core::slug::Slug;
+use varde_core::time::{DAY_MS, SECOND_MS, UnixMs};
+use worker::Response;
+
+use crate::http::call::Call;
+use crate::http::configuration::{self, ask, gone, page_query, shown_once, stored};
+use crate::http::error::Problem;
+use crate::registry_do::protocol::{Kept, Page, RegistryCall, RotateSecret, SecretDeleted, SecretView};
+use crate::{ambient, directory};
+
+/// How far ahead a rotation may be planned; a time in another unit lands beyond it.
+const MAX_AHEAD_MS: u64 = 366 * DAY_MS;
+
+const GENERATE: [(&str, Generate); 2] =
+    [("standard_webhooks", Generate::StandardWebhooks), ("token", Generate::Token)];
+
+/// `PUT /v1/secrets/{name}`: creates a secret, or replaces it at once, hosts and all.
+pub async fn put(call: &mut Call, name: &str) -> Result<Response, Problem> {
+    call.known_query(&[])?;
+    let body = call.json().await?;
+    let name: Slug =
+        name.parse().map_err(|error| Problem::invalid_at("", format!("the name in the path: {error}")))?;
+    let Put { source, hosts } = Put::parse(&body).map_err(Problem::invalid)?;
+    let fresh = source.fresh();
+    let value = seal(call, &name, &fresh.secret)?;
+    let reply = ask(call, &RegistryCall::PutSecret { name, value, hosts }).await;
+    directory::forget_all();
+    match reply? {
+        Kept::Stored { created, item } => answer(created, item, &fresh),
+        Kept::TooMany { limit } => Err(Problem::conflict(
+            "too_many_secrets",
+            format!("there are {limit} secrets, and there can't be more"),
+        )),
+    }
+}
+
+/// `POST /v1/secrets/{name}/rotate`: another value, now or later; the former one stays in force for a while.
+pub async fn rotate(call: &mut Call, name: &str) -> Result<Response, Problem> {
+    call.known_query(&[])?;
+    let body = call.json().await?;
+    let unknown = || Problem::not_found("secret", name);
+    let name: Slug = name.parse().map_err(|_| unknown())?;
+    let Rotate { source, overlap_ms, activate_at } =
+        Rotate::parse(&body, ambient::now()).map_err(Problem::invalid)?;
+    let fresh = source.fresh();
+    let value = seal(call, &name, &fresh.secret)?;
+    let message = RegistryCall::RotateSecret(RotateSecret { name, value, overlap_ms, activate_at });
+    let reply = ask::<Option<SecretView>>(call, &message).await;
+    directory::forget_all();
+    answer(false, reply?.ok_or_else(unknown)?, &fresh)
+}
+
+/// `GET /v1/secrets`: by name, without values.
+pub async fn list(call: &mut Call) -> Result<Response, Problem> {
+    let query = page_query(call)?;
+    let page: Page<SecretView> = ask(call, &RegistryCall::ListSecrets(query)).await?;
+    configuration::list(page, Ok)
+}
+
+/// `DELETE /v1/secrets/{name}`: refused while a workflow names it.
+pub async fn delete(call: &mut Call, name: &str) -> Result<Response, Problem> {
+    call.known_query(&[])?;
+    let unknown = || Problem::not_found("secret", name);
+    let slug: Slug = name.parse().map_err(|_| unknown())?;
+    match ask(call, &RegistryCall::DeleteSecret { name: slug }).await? {
+        SecretDeleted::Deleted => Ok(gone()),
+        SecretDeleted::Unknown => Err(unknown()),
+        SecretDeleted::InUse { workflows } => Err(Problem::conflict(
+            "secret_in_use",
+            format!("secret `{name}` is used by {}", naming(&workflows)),
+        )),
+    }
+}
+
+/// Workflows that are named in a refusal; nobody reads a thousand.
+const MAX_NAMED: usize = 10;
+
+fn naming(workflows: &[Slug]) -> String {
+    let named: Vec<String> = workflows.iter().take(MAX_NAMED).map(|id| format!("`{id}`")).collect();
+    let more = match workflows.len().saturating_sub(MAX_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let noun = if workflows.len() == 1 { "workflow" } else { "workflows" };
+    format!("the {noun} {}{more}", named.join(", "))
+}
+
+fn seal(call: &Call, name: &Slug, secret: &Secret) -> Result<Sealed, Problem> {
+    let key = call.config.master_key.as_ref().map_err(Problem::misconfigured)?;
+    Ok(key.seal(name, secret, &ambient::random_bytes()))
+}
+
+fn answer(created: bool, secret: SecretView, fresh: &Fresh) -> Result<Response, Problem> {
+    if fresh.generated {
+        shown_once(created, &Answer { secret, value: Some(fresh.secret.expose()) })
+    } else {
+        stored(created, &Answer { secret, value: None })
+    }
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    secret: SecretView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
+}
+
+/// Where a value comes from.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    /// The caller brings it.
+    Given(Secret),
+    /// It is made here.
+    Made(Generate),
+}
+
+struct Fresh {
+    secret: Secret,
+    generated: bool,
+}
+
+impl Source {
+    /// `value` or `generate`, one of them.
+    fn read(node: &Node<'_>, fields: &Fields<'_>) -> Option<Self> {
+        // Never quotes what it found.
+        let given = fields.maybe("value", |node| match Secret::new(node.string()?) {
+            Ok(secret) => Some(secret),
+            Err(invalid) => {
+                node.mistake(invalid);
+                None
+            }
+        });
+        let made = fields.maybe("generate", |node| node.word(&GENERATE));
+        match (given?, made?) {
+            (Some(secret), None) => Some(Self::Given(secret)),
+            (None, Some(generate)) => Some(Self::Made(generate)),
+            (None, None) => {
+                node.mistake("expected `value` or `generate`, found neither");
+                None
+            }
+            (Some(_), Some(_)) => {
+                node.mistake("expected `value` or `generate`, found both");
+                None
+            }
+        }
+    }
+
+    fn fresh(self) -> Fresh {
+        match self {
+            Self::Given(secret) => Fresh { secret, generated: false },
+            Self::Made(generate) => {
+                Fresh { secret: generate.value(&ambient::random_bytes()), generated: true }
+            }
+        }
+    }
+}
+
+/// `{"value" | "generate", "hosts"?}`.
+#[derive(Debug, PartialEq, Eq)]
+struct Put {
+    source: Source,
+    hosts: Vec<HostPattern>,
+}
+
+impl Put {
+    fn parse(body: &Value) -> Result<Self, Vec<Mistake>> {
+        let mistakes = Mistakes::default();
+        let node = Node::root(body, &mistakes);
+        let put = node.fields(&["value", "generate", "hosts"]).and_then(|fields| {
+            let source = Source::read(&node, &fields);
+            let hosts = fields.or("hosts", Vec::new(), |node| node.list(MAX_HOSTS, |host| host.parse()));
+            Some(Self { source: source?, hosts: hosts? })
+        });
+        mistakes.conclude(put)
+    }
+}
+
+/// `{"value" | "generate", "overlap_s"?, "activate_at"?}`.
+#[derive(Debug, PartialEq, Eq)]
+struct Rotate {
+    source: Source,
+    overlap_ms: u64,
+    activate_at: Option<UnixMs>,
+}
+
+impl Rotate {
+    fn parse(body: &Value, now: UnixMs) -> Result<Self, Vec<Mistake>> {
+        let mistakes = Mistakes::default();
+        let node = Node::root(body, &mistakes);
+        let rotate = node.fields(&["value", "generate", "overlap_s", "activate_at"]).and_then(|fields| {
+            let source = Source::read(&node, &fields);
+            let overlap_s = fields.or("overlap_s", DEFAULT_OVERLAP_MS / SECOND_MS, |node| {
+                node.integer(0..=MAX_OVERLAP_MS / SECOND_MS)
+            });
+            let latest = now.plus_ms(MAX_AHEAD_MS);
+            let activate_at = fields.maybe("activate_at", |node| node.integer(0..=latest.0));
+            Some(Self {
+                source: source?,
+                overlap_ms: overlap_s?.saturating_mul(SECOND_MS),
+                activate_at: activate_at?.map(UnixMs),
+            })
+        });
+        mistakes.conclude(rotate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use varde_core::time::HOUR_MS;
+
+    use super::*;
+
+    const NOW: UnixMs = UnixMs(1_767_323_045_678);
+
+    fn given(value: &str) -> Source {
+        Source::Given(Secret::new(value).unwrap())
+    }
+
+    fn pointers(mistakes: Vec<Mistake>) -> Vec<String> {
+        mistakes.into_iter().map(|mistake| mistake.pointer).collect()
+    }
+
+    #[test]
+    fn takes_a_value_or_makes_one() {
+        let put = |body: Value| Put::parse(&body).unwrap();
+        assert_eq!(put(json!({"value": "abc"})), Put { source: given("abc"), hosts: Vec::new() });
+        let hosts = ["api.example", "*.shipping.example"].map(|host| host.parse().unwrap()).into();
+        let body = json!({"generate": "token", "hosts": ["api.example", "*.shipping.example"]});
+        assert_eq!(put(body), Put { source: Source::Made(Generate::Token), hosts });
+        let made = Put { source: Source::Made(Generate::StandardWebhooks), hosts: Vec::new() };
+        assert_eq!(put(json!({"generate": "standard_webhooks", "hosts": []})), made);
+    }
+
+    #[test]
+    fn refuses_other_bodies() {
+        let cases = [
+            (json!({}), vec![""]),
+            (json!({"value": "a", "generate": "token"}), vec![""]),
+            (json!({"value": ""}), vec!["/value"]),
+            (json!({"value": 5, "hosts": ["https://a.example"]}), vec!["/value", "/hosts/0"]),
+            (json!({"value": "a\n", "host": "a"}), vec!["/host", "/value"]),
+            (json!({"value": null}), vec!["/value"]),
+            (json!({"generate": "rsa"}), vec!["/generate"]),
+            (json!({"value": "a", "hosts": ["a.example", "b:1", 5]}), vec!["/hosts/1", "/hosts/2"]),
+            (json!({"value": "a", "hosts": vec!["a.example"; MAX_HOSTS + 1]}), vec!["/hosts"]),
+            (json!({"value": "a", "overlap_s": 1}), vec!["/overlap_s"]),
+            (json!("a"), vec![""]),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(pointers(Put::parse(&body).unwrap_err()), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_never_quotes_the_value() {
+        for body in
+            [json!({"value": "hunter2\n"}), json!({"value": "hunter2\u{7}!"}), json!({"value": ["hunter2"]})]
+        {
+            let mistakes = Put::parse(&body).unwrap_err();
+            assert!(
+                !mistakes.is_empty() && mistakes.iter().all(|mistake| !mistake.message.contains("hunter")),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn rotates_at_once_with_a_day_of_overlap_unless_told_otherwise() {
+        let rotate = |body: Value| Rotate::parse(&body, NOW).unwrap();
+        let plain = Rotate { source: given("abc"), overlap_ms: DAY_MS, activate_at: None };
+        assert_eq!(rotate(json!({"value": "abc"})), plain);
+        let planned = Rotate { source: given("abc"), overlap_ms: HOUR_MS, activate_at: Some(NOW.plus_ms(5)) };
+        assert_eq!(rotate(json!({"value": "abc", "overlap_s": 3600, "activate_at": NOW.0 + 5})), planned);
+        assert_eq!(rotate(json!({"value": "abc", "overlap_s": 0})).overlap_ms, 0);
+    }
+
+    #[test]
+    fn refuses_rotations_out_of_bounds() {
+        let cases = [
+            (json!({}), vec![""]),
+            (json!({"value": "a", "overlap_s": 30 * 24 * 3600 + 1}), vec!["/overlap_s"]),
+            (
+                json!({"value": "a", "overlap_s": -1, "activate_at": "now"}),
+                vec!["/overlap_s", "/activate_at"],
+            ),
+            (json!({"value": "a", "activate_at": NOW.0 * 1_000}), vec!["/activate_at"]),
+            (json!({"value": "a", "hosts": []}), vec!["/hosts"]),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(pointers(Rotate::parse(&body, NOW).unwrap_err()), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn answer_format_unchanged() {
+        let secret = SecretView {
+            name: "app".parse().unwrap(),
+            created_at: UnixMs(1),
+            previous_until: Some(UnixMs(2)),
+            activate_at: None,
+            hosts: Vec::new(),
+        };
+        let text = |value| serde_json::to_string(&Answer { secret: secret.clone(), value }).unwrap();
+        assert_eq!(text(None), r#"{"name":"app","created_at":1,"previous_until":2}"#);
+        assert_eq!(text(Some("abc")), r#"{"name":"app","created_at":1,"previous_until":2,"value":"abc"}"#);
+    }
+
+    #[test]
+    fn names_ten_workflows_at_most() {
+        let ids =
+            |count: usize| -> Vec<Slug> { (0..count).map(|n| format!("w{n}").parse().unwrap()).collect() };
+        assert_eq!(naming(&ids(1)), "the workflow `w0`");
+        assert_eq!(naming(&ids(2)), "the workflows `w0`, `w1`");
+        assert!(naming(&ids(12)).ends_with("`w9` and 2 more"), "{}", naming(&ids(12)));
+    }
+}

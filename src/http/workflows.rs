@@ -1,0 +1,246 @@
+//! Workflows: put, read, listed, deleted.
+
+use std::collections::BTreeSet;
+
+use serde_json::value::to_raw_value;
+use serde_json::{Map, Value, json};
+use varde_core::json::Mistake;
+use varde_core::slug::Slug;
+use varde_core::workflow::Workflow;
+use worker::Response;
+
+use crate::http::call::Call;
+use crate::http::configuration::{self, ask, gone, page_query, push};
+use crate::http::error::Problem;
+use crate::registry_do::protocol::{
+    Broadcast, Closing, Outline, Page, Put, PutWorkflow, RegistryCall, Removed, StoredWorkflow,
+};
+use crate::{directory, log, registry};
+
+/// Fields that an answer has and a document hasn't. A document that was read may be put back with them.
+const ANSWERED: [&str; 4] = ["id", "version", "created_at", "updated_at"];
+
+/// `PUT /v1/workflows/{id}`.
+pub async fn put(call: &mut Call, id: &str) -> Result<Response, Problem> {
+    call.known_query(&[])?;
+    let body = call.json().await?;
+    let workflow: Slug =
+        id.parse().map_err(|error| Problem::invalid_at("", format!("the id in the path: {error}")))?;
+    let parsed =
+        Workflow::parse(&document(body, &workflow)?, call.config.url_rule).map_err(Problem::invalid)?;
+    // In its canonical form, with the defaults of today: they must not change under it.
+    let doc = to_raw_value(&parsed.to_json())?;
+    let outline = outline_of(&parsed);
+    let message = RegistryCall::PutWorkflow(PutWorkflow { workflow: workflow.clone(), doc, outline });
+    let reply = ask(call, &message).await;
+    directory::forget(&workflow);
+    match reply? {
+        Put::Stored { created, stored, broadcast } => {
+            // An action that was paused is gone. The document is in force without this.
+            if let Some(missed) = push_if_any(call, broadcast.as_ref()).await {
+                log::error("controls_not_everywhere", &missed);
+            }
+            configuration::stored(created, &show(&stored)?)
+        }
+        Put::Refused { missing_secrets, shards } => {
+            Err(Problem::invalid(refusals(&parsed, &missing_secrets, shards)))
+        }
+        Put::TooMany { limit } => Err(Problem::conflict(
+            "too_many_workflows",
+            format!("there are {limit} workflows, and there can't be more"),
+        )),
+        Put::Closing => Err(Problem::conflict(
+            "workflow_closing",
+            format!("workflow `{workflow}` is being deleted; finish that with `DELETE`, or wait a minute"),
+        )),
+    }
+}
+
+/// `GET /v1/workflows/{id}`: as it is stored, whatever this isolate remembers.
+pub async fn get(call: &mut Call, id: &str) -> Result<Response, Problem> {
+    call.known_query(&[])?;
+    let workflow = slug(id)?;
+    let found: Option<StoredWorkflow> = ask(call, &RegistryCall::ReadWorkflow { workflow }).await?;
+    let found = found.ok_or_else(|| Problem::not_found("workflow", id))?;
+    Ok(Response::from_json(&show(&found)?)?)
+}
+
+/// `GET /v1/workflows`: by id.
+pub async fn list(call: &mut Call) -> Result<Response, Problem> {
+    let query = page_query(call)?;
+    let page: Page<StoredWorkflow> = ask(call, &RegistryCall::ListWorkflows(query)).await?;
+    configuration::list(page, |stored| show(&stored))
+}
+
+/// `DELETE /v1/workflows/{id}`: refused while deliveries are open, unless `?open=cancel`.
+pub async fn delete(call: &mut Call, id: &str) -> Result<Response, Problem> {
+    call.known_query(&["open"])?;
+    let cancel_open = match call.query("open").as_deref() {
+        None => false,
+        Some("cancel") => true,
+        Some(other) => {
+            let detail = format!("`open` can only be `cancel`, found `{other}`");
+            return Err(Problem::bad_request("invalid_parameter", detail));
+        }
+    };
+    let workflow = slug(id)?;
+    let result = delete_in_steps(call, &workflow, cancel_open).await;
+    directory::forget(&workflow);
+    result
+}
+
+/// Nothing may be accepted between the count and the removal, so the outboxes are closed first, and opened
+/// again if something is open. If this dies on the way, the registry opens them after a minute; if open
+/// deliveries are already being canceled, the call has to be repeated.
+async fn delete_in_steps(call: &Call, workflow: &Slug, cancel_open: bool) -> Result<Response, Problem> {
+    let unknown = || Problem::not_found("workflow", workflow);
+    if !cancel_open {
+        // Most refusals end here, with nothing closed.
+        let outboxes: Option<Broadcast> =
+            ask(call, &RegistryCall::Outboxes { workflow: workflow.clone() }).await?;
+        refuse_open(open_in(call, &outboxes.ok_or_else(unknown)?).await?)?;
+    }
+    let close = RegistryCall::Close { workflow: workflow.clone(), cancel_open };
+    let closed: Option<(Closing, Broadcast)> = ask(call, &close).await?;
+    let (closing, broadcast) = closed.ok_or_else(unknown)?;
+    directory::forget(workflow);
+    push(call, &broadcast).await?;
+    if !broadcast.controls.cancel_open {
+        let open = open_in(call, &broadcast).await?;
+        if open > 0 {
+            let reopened: Option<Broadcast> = ask(call, &RegistryCall::Reopen(closing.clone())).await?;
+            if let Some(reopened) = reopened {
+                push(call, &reopened).await?;
+            }
+            refuse_open(open)?;
+        }
+    }
+    match ask(call, &RegistryCall::Remove(closing)).await? {
+        Removed::Gone => Ok(gone()),
+        Removed::Interrupted => Err(Problem::unavailable(
+            "deletion_interrupted",
+            "another call changed the workflow meanwhile; nothing was deleted",
+        )),
+    }
+}
+
+async fn open_in(call: &Call, broadcast: &Broadcast) -> Result<u64, Problem> {
+    registry::open_count(&call.env, broadcast).await.map_err(|missed| {
+        log::error("outbox_unreachable", &missed);
+        Problem::unavailable("outbox_unreachable", "what is open couldn't be counted; nothing was deleted")
+    })
+}
+
+fn refuse_open(open: u64) -> Result<(), Problem> {
+    if open == 0 {
+        return Ok(());
+    }
+    let deliveries = if open == 1 { "1 delivery is".to_owned() } else { format!("{open} deliveries are") };
+    Err(Problem::conflict(
+        "open_deliveries",
+        format!("{deliveries} open; wait, or cancel with `?open=cancel`"),
+    ))
+}
+
+async fn push_if_any(call: &Call, broadcast: Option<&Broadcast>) -> Option<String> {
+    registry::push(&call.env, broadcast?).await.err().map(|missed| missed.to_string())
+}
+
+fn slug(id: &str) -> Result<Slug, Problem> {
+    id.parse().map_err(|_| Problem::not_found("workflow", id))
+}
+
+/// The document in a body: without the fields that only answers have.
+fn document(mut body: Value, workflow: &Slug) -> Result<Value, Problem> {
+    let Some(fields) = body.as_object_mut() else { return Ok(body) };
+    if let Some(id) = fields.get("id").filter(|id| id.as_str() != Some(workflow)) {
+        return Err(Problem::invalid_at(
+            "/id",
+            format!("expected `{workflow}` as in the path, or nothing, found {id}"),
+        ));
+    }
+    for name in ANSWERED {
+        fields.shift_remove(name);
+    }
+    Ok(body)
+}
+
+fn outline_of(workflow: &Workflow) -> Outline {
+    let secrets: BTreeSet<&Slug> = workflow.secrets().collect();
+    Outline {
+        shards: workflow.shards(),
+        actions: workflow.actions().iter().map(|action| action.id().clone()).collect(),
+        secrets: secrets.into_iter().cloned().collect(),
+    }
+}
+
+/// What the registry refused, at the places that say so.
+fn refusals(workflow: &Workflow, missing_secrets: &[Slug], shards: Option<u8>) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    if let Some(found) = shards {
+        let message = format!("the number of shards is fixed when a workflow is created; it is {found}");
+        mistakes.push(Mistake { pointer: "/shards".to_owned(), message });
+    }
+    for (at, action) in workflow.actions().iter().enumerate() {
+        if let Some(secret) = action.auth().secret().filter(|name| missing_secrets.contains(name)) {
+            let message = format!("there is no secret `{secret}`");
+            mistakes.push(Mistake { pointer: format!("/actions/{at}/auth/secret"), message });
+        }
+    }
+    mistakes
+}
+
+/// The document with what the registry knows of it.
+fn show(stored: &StoredWorkflow) -> Result<Map<String, Value>, Problem> {
+    let doc: Map<String, Value> = serde_json::from_str(stored.doc.get())?;
+    let mut shown = Map::new();
+    shown.insert("id".to_owned(), json!(stored.id));
+    shown.extend(doc);
+    shown.insert("version".to_owned(), json!(stored.version));
+    shown.insert("created_at".to_owned(), json!(stored.created_at));
+    shown.insert("updated_at".to_owned(), json!(stored.updated_at));
+    Ok(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use varde_core::time::UnixMs;
+
+    use super::*;
+
+    #[test]
+    fn a_document_that_was_read_can_be_put_back() {
+        let doc = json!({"name": "W", "actions": []});
+        let stored = StoredWorkflow {
+            id: "w".parse().unwrap(),
+            version: 3,
+            created_at: UnixMs(1),
+            updated_at: UnixMs(2),
+            doc: to_raw_value(&doc).unwrap(),
+        };
+        let id = stored.id.clone();
+        let shown = Value::Object(show(&stored).unwrap_or_default());
+        let expected = r#"{"id":"w","name":"W","actions":[],"version":3,"created_at":1,"updated_at":2}"#;
+        assert_eq!(shown.to_string(), expected);
+        assert_eq!(document(shown, &id).ok(), Some(doc));
+    }
+
+    #[test]
+    fn a_document_of_another_workflow_is_refused() {
+        let id = "w".parse().unwrap();
+        assert!(document(json!({"id": "v", "name": "W"}), &id).is_err());
+        assert!(document(json!({"id": 5}), &id).is_err());
+        assert_eq!(document(json!({"id": "w", "name": "W"}), &id).ok(), Some(json!({"name": "W"})));
+        assert_eq!(document(json!([1]), &id).ok(), Some(json!([1])), "left to the parser");
+    }
+
+    #[test]
+    fn counts_open_deliveries_in_its_refusal() {
+        assert!(refuse_open(0).is_ok());
+        for (open, expected) in [(1, "1 delivery is open"), (2, "2 deliveries are open")] {
+            let problem = refuse_open(open).unwrap_err().to_value();
+            assert_eq!((&problem["status"], &problem["code"]), (&json!(409), &json!("open_deliveries")));
+            assert!(problem["detail"].as_str().unwrap_or_default().starts_with(expected), "{problem}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The registry: the one Durable Object that holds the configuration.
+//!
+//! State: the rows of `schema.rs`, and nothing in memory. Invariants: every change counts up the registry's
+//! revision, so that a cached view can be confirmed by comparing numbers; every change of controls counts up
+//! their version; what is stored of secrets is sealed, of tokens a hash. No call awaits anything once its
+//! message is read, so each is one commit and sees no half of another. It calls nobody: who changes
+//! controls is told which outboxes must hear of them, and pushes them itself (`registry.rs`), so that many
+//! or slow outboxes never stand in the way of the rest.
+
+pub mod protocol;
+mod schema;
+mod standing;
+mod workflows;
+mod controls;
+mod deletion;
+mod outboxes;
+mod secrets;
+mod tokens;
+
+use varde_core::time::UnixMs;
+use worker::wasm_bindgen;
+use worker::{DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object};
+
+use self::protocol::RegistryCall;
+use crate::ambient;
+use crate::database::Database;
+
+/// Workflows of one deployment; a sweep and a list stay quick, and nobody oversees more.
+pub const MAX_WORKFLOWS: u64 = 1_000;
+/// Secrets of one deployment.
+pub const MAX_SECRETS: u64 = 500;
+/// Tokens of one deployment; every isolate holds them all.
+pub const MAX_TOKENS: u64 = 500;
+
+/// The Durable Object.
+#[durable_object]
+pub struct Registry {
+    database: std::result::Result<Database, String>,
+}
+
+impl DurableObject for Registry {
+    fn new(state: State, _env: Env) -> Self {
+        let database =
+            Database::open(state.storage().sql(), &schema::MIGRATIONS).map_err(|error| error.to_string());
+        Self { database }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let call: RegistryCall = serde_json::from_slice(&request.bytes().await?)?;
+        self.answer(call, ambient::now())
+    }
+}
+
+impl Registry {
+    fn answer(&self, call: RegistryCall, now: UnixMs) -> Result<Response> {
+        use RegistryCall as Call;
+        match call {
+            Call::Resolve { workflow, known } => reply(&self.resolve(&workflow, known, now)?),
+            Call::Tokens { known } => reply(&self.tokens(known)?),
+
+            Call::PutWorkflow(put) => reply(&self.put_workflow(&put, now)?),
+            Call::ReadWorkflow { workflow } => reply(&self.read_workflow(&workflow)?),
+            Call::ListWorkflows(query) => reply(&self.list_workflows(&query)?),
+
+            Call::Switch { workflow, action, paused } => {
+                reply(&self.switch(&workflow, &action, paused, now)?)
+            }
+            Call::PauseGone { home, action } => reply(&self.pause_gone(&home, &action, now)?),
+            Call::Register(home) => reply(&self.register(&home, now)?),
+            Call::Sweep {} => reply(&self.sweep(now)?),
+
+            Call::Outboxes { workflow } => reply(&self.outboxes(&workflow, now)?),
+            Call::Close { workflow, cancel_open } => reply(&self.close(&workflow, cancel_open, now)?),
+            Call::Reopen(closing) => reply(&self.reopen(&closing, now)?),
+            Call::Remove(closing) => reply(&self.remove(&closing, now)?),
+
+            Call::PutSecret { name, value, hosts } => reply(&self.put_secret(name, value, hosts, now)?),
+            Call::RotateSecret(rotate) => reply(&self.rotate_secret(rotate, now)?),
+            Call::DeleteSecret { name } => reply(&self.delete_secret(&name)?),
+            Call::ListSecrets(query) => reply(&self.list_secrets(&query, now)?),
+
+            Call::CreateToken { hash, name, scopes } => reply(&self.create_token(hash, name, scopes, now)?),
+            Call::DeleteToken { id } => reply(&self.delete_token(&id)?),
+            Call::ListTokens(query) => reply(&self.list_tokens(&query)?),
+        }
+    }
+
+    fn database(&self) -> Result<&Database> {
+        self.database.as_ref().map_err(|error| worker::Error::from(error.clone()))
+    }
+
+    /// The number of the last change.
+    fn revision(&self) -> Result<u64> {
+        match self.database()?.meta("revision")? {
+            None => Ok(0),
+            Some(text) => text.parse().map_err(|_| worker::Error::from("revision is not a number")),
+        }
+    }
+
+    /// The number of the change that is being made.
+    fn next_revision(&self) -> Result<u64> {
+        let next = self.revision()? + 1;
+        self.database()?.set_meta("revision", &next.to_string())?;
+        Ok(next)
+    }
+
+    /// How many rows a table has.
+    fn count(&self, table: &'static str) -> Result<u64> {
+        let rows = self.database()?.rows(&format!("SELECT count(*) FROM {table}"), vec![])?;
+        rows.into_iter().next().map_or(Ok(0), |mut row| row.number())
+    }
+}
+
+fn reply<T: serde::Serialize>(answer: &T) -> Result<Response> {
+    Response::from_bytes(serde_json::to_vec(answer)?)
+}
+
+/// Times, versions and counts as SQLite and JavaScript hold them exactly: below 2^53.
+fn number(number: u64) -> SqlStorageValue {
+    const EXACT: u64 = (1 << 53) - 1;
+    SqlStorageValue::Integer(number.min(EXACT).cast_signed())
+}

@@ -1,0 +1,50 @@
+//! The registry's tables.
+
+/// Step `n` makes version `n + 1` out of version `n`. A released step is never edited; a later one only
+/// adds.
+///
+/// `revision` is the registry's revision at the row's last change; for a workflow also at that of a secret
+/// it names. `outboxes` stays behind when a workflow is deleted, until its `tombstones` entry has aged: the
+/// sweep looks after cancellations that are under way.
+pub const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE workflows (
+        slug TEXT PRIMARY KEY,
+        uid TEXT NOT NULL UNIQUE,
+        version INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        doc TEXT NOT NULL,
+        outline TEXT NOT NULL,
+        controls TEXT NOT NULL,
+        closing TEXT,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL
+    );
+    CREATE INDEX workflows_closing ON workflows (slug) WHERE closing IS NOT NULL;
+
+    CREATE TABLE tombstones (
+        uid TEXT PRIMARY KEY,
+        controls TEXT NOT NULL,
+        deleted_at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+
+    CREATE TABLE outboxes (
+        uid TEXT NOT NULL,
+        shard INTEGER NOT NULL,
+        slug TEXT NOT NULL,
+        PRIMARY KEY (uid, shard)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE secrets (
+        name TEXT PRIMARY KEY,
+        stored TEXT NOT NULL,
+        changes_at INTEGER
+    ) WITHOUT ROWID;
+
+    CREATE TABLE tokens (
+        id TEXT PRIMARY KEY,
+        hash TEXT NOT NULL UNIQUE,
+        name TEXT,
+        scopes TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+"];
