@@ -57,7 +57,7 @@ fn any_policy() -> impl Strategy<Value = RetryPolicy> {
     let first = prop_oneof![MIN_FIRST_MS..=10_000, MIN_FIRST_MS..=MAX_GAP_MS];
     let growth = (prop_oneof![Just(1.0), Just(2.0), 1.0..=MAX_FACTOR], 0..=MAX_GAP_MS);
     let jitter = prop_oneof![Just(0.0), 0.0..=MAX_JITTER];
-    let also_retry = proptest::collection::vec(400u16..=499, 0..3);
+    let also_retry = proptest::collection::vec(client_error(), 0..3);
     (first, growth, window, jitter, any::<bool>(), also_retry).prop_map(
         |(first_ms, (factor, more_ms), max_age_ms, jitter, seconds, also_retry)| RetryPolicy {
             first_ms,
@@ -71,14 +71,28 @@ fn any_policy() -> impl Strategy<Value = RetryPolicy> {
     )
 }
 
+/// The statuses on which rules differ, more often than the rest.
+fn client_error() -> impl Strategy<Value = u16> {
+    prop_oneof![prop::sample::select(vec![404, 408, 410, 425]), 400u16..=499]
+}
+
 fn any_outcome() -> impl Strategy<Value = Outcome> {
     let told = prop_oneof![
         (0..=8 * DAY_MS).prop_map(RetryAfter::Number),
+        (0..=HOUR_MS).prop_map(RetryAfter::Number),
         any::<u64>().prop_map(RetryAfter::Number),
         (0..=8 * DAY_MS).prop_map(|ms| RetryAfter::At(START.plus_ms(ms))),
         Just(RetryAfter::At(UnixMs(0))),
     ];
-    let status = prop_oneof![4 => Just(503u16), 2 => Just(429), 2 => 300u16..=599, 1 => any::<u16>()];
+    let status = prop_oneof![
+        8 => Just(503u16),
+        6 => Just(429),
+        4 => 500u16..=599,
+        2 => 300u16..=399,
+        2 => client_error(),
+        2 => 200u16..=299,
+        1 => any::<u16>(),
+    ];
     prop_oneof![
         6 => (status, proptest::option::of(told))
             .prop_map(|(status, retry_after)| Outcome::Response { status, retry_after }),
@@ -162,8 +176,13 @@ fn plain_laws(
     Ok(())
 }
 
+/// A failure prints what it needs; no file of seeds beside the source.
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(cases(1_000))]
 
     #[test]
     fn any_order_of_events_keeps_the_rules(
@@ -227,15 +246,23 @@ fn closed_form(policy: &RetryPolicy, duration_ms: u64, n: u32) -> u64 {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn doubling_is_a_closed_form(
         first_ms in prop_oneof![MIN_FIRST_MS..=MINUTE_MS, MIN_FIRST_MS..=MAX_GAP_MS],
         more_ms in 0..=MAX_GAP_MS,
-        max_age_ms in 0..=MAX_WINDOW_MS,
+        any_age_ms in 0..=MAX_WINDOW_MS,
+        exactly in proptest::option::of((1..=20u32, -1..=1i64)),
         duration_ms in prop_oneof![Just(0), 0..=28_000u64],
     ) {
         let max_ms = (first_ms + more_ms).min(MAX_GAP_MS);
-        let policy = RetryPolicy { first_ms, max_ms, max_age_ms, jitter: 0.0, ..RetryPolicy::default() };
+        let policy = RetryPolicy { first_ms, max_ms, jitter: 0.0, ..RetryPolicy::default() };
+        // A window that ends with a retry, or a millisecond beside it, tells `<` from `<=`.
+        let max_age_ms = exactly.map_or(any_age_ms, |(n, off_by)| {
+            closed_form(&policy, duration_ms, n).saturating_add_signed(off_by)
+        });
+        let policy = RetryPolicy { max_age_ms, ..policy };
         let dues = walk(&policy, duration_ms, || 0.5);
         for (n, due) in (1..).zip(&dues) {
             prop_assert_eq!(*due, closed_form(&policy, duration_ms, n), "retry {}", n);
@@ -273,6 +300,18 @@ proptest! {
             latest += (grown * (1.0 + policy.jitter)).min(most) + 2.0;
             prop_assert!(earliest <= due as f64 && due as f64 <= latest, "{earliest} <= {due} <= {latest}");
         }
+    }
+
+    #[test]
+    fn jitter_spreads_every_gap_as_far_as_its_ends_allow(policy in any_policy(), failed in 1u8..100) {
+        let grown = policy.first_ms as f64 * policy.factor.powi(i32::from(failed) - 1);
+        let (first, most) = (policy.first_ms as f64, policy.max_ms as f64);
+        let (room, gap) = if grown >= most { (most - first, most) } else { (most - grown, grown) };
+        let spread = {
+            let gap = |dice| policy.gap_ms(u32::from(failed), dice);
+            gap(0.0).abs_diff(gap(1.0)) as f64
+        };
+        prop_assert!((spread - (gap * policy.jitter).min(room)).abs() <= 2.0, "{spread} of {gap}");
     }
 
     #[test]

@@ -123,19 +123,24 @@ impl Endpoint {
 /// window, or in the past.
 fn patience(now: UnixMs, policy: &RetryPolicy, dice: &mut Dice) -> Option<RetryAfter> {
     let gap_ms = dice.magnitude(1, 2 * policy.max_age_ms.max(1_000));
-    let header = match dice.between(0, 9) {
-        0..=5 => match policy.retry_after_unit {
-            RetryAfterUnit::Milliseconds => gap_ms.to_string(),
-            RetryAfterUnit::Seconds => (gap_ms / 1_000).to_string(),
-        },
-        6 => http_date(now.plus_ms(gap_ms)),
-        7 => http_date(UnixMs(now.0 - gap_ms)),
-        8 => "in a while".to_owned(),
+    let (header, meant) = match (dice.between(0, 9), policy.retry_after_unit) {
+        (0..=5, RetryAfterUnit::Milliseconds) => (gap_ms.to_string(), Some(RetryAfter::Number(gap_ms))),
+        (0..=5, RetryAfterUnit::Seconds) => {
+            ((gap_ms / 1_000).to_string(), Some(RetryAfter::Number(gap_ms / 1_000)))
+        }
+        (6, _) => http_date(now.plus_ms(gap_ms)),
+        (7, _) => http_date(UnixMs(now.0 - gap_ms)),
+        (8, _) => ("in a while".to_owned(), None),
         _ => return None,
     };
-    RetryAfter::parse(&header)
+    let read = RetryAfter::parse(&header);
+    assert_eq!(read, meant, "Retry-After: {header}");
+    read
 }
 
-fn http_date(at: UnixMs) -> String {
-    httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_millis(at.0))
+/// Dates have whole seconds.
+fn http_date(at: UnixMs) -> (String, Option<RetryAfter>) {
+    let at = UnixMs(at.as_secs() * 1_000);
+    let date = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at.0);
+    (httpdate::fmt_http_date(date), Some(RetryAfter::At(at)))
 }

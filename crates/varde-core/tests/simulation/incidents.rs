@@ -91,7 +91,9 @@ impl World {
         self.trace.count("kill");
         self.outbox.dies();
         self.handler_is_gone();
-        self.senders.iter_mut().for_each(|sender| sender.is_alive = false);
+        for sender in &mut self.senders {
+            sender.is_alive = false;
+        }
         for (key, happening) in std::mem::take(&mut self.queue) {
             if let Some(errand) = happening.errand() {
                 self.referee.excuse(&errand.lease);
@@ -110,7 +112,8 @@ impl World {
     }
 
     fn sender_dies(&mut self) {
-        let alive: Vec<_> = (0..self.senders.len()).filter(|one| self.senders[*one].is_alive).collect();
+        let at_work = |one: &usize| self.senders[*one].is_alive && self.now <= self.senders[*one].ends_at;
+        let alive: Vec<_> = (0..self.senders.len()).filter(at_work).collect();
         if alive.is_empty() {
             return;
         }

@@ -97,6 +97,8 @@ pub enum Sabotage {
     HandsOutUnstored,
     /// A 410 pauses the action and leaves telling the registry to an alarm that nobody sets.
     KeepsGoneToItself,
+    /// Deliveries of a paused action are leased out.
+    SendsWhilePaused,
     /// A release leaves a row as it is.
     LeavesHeld,
     /// What has ended isn't counted after a retry.

@@ -239,7 +239,9 @@ impl Outbox {
             let at_cap = self.at_cap(action);
             let account = self.account(action);
             let may_be_due = account.earliest_due.is_none_or(|earliest| earliest <= now);
-            account.scheduled > 0 && !at_cap && may_be_due && !self.disk.is_paused(action)
+            let may_be_due = account.scheduled > 0 && may_be_due;
+            let stands = self.disk.is_paused(action) && self.sabotage != Some(Sabotage::SendsWhilePaused);
+            may_be_due && !at_cap && !stands
         });
         actions
     }

@@ -52,6 +52,8 @@ pub enum Incident {
 }
 
 pub struct Plan {
+    /// Of the one outbox.
+    pub shard: u8,
     pub caps: Caps,
     pub weather: Weather,
     pub batches: Vec<(UnixMs, Batch)>,
@@ -77,14 +79,15 @@ impl Plan {
         let longest_ms = terms.iter().map(|terms| terms.retry.max_age_ms).max().unwrap_or_default();
         let lasts_ms = dice.magnitude(10 * SECOND_MS, (longest_ms * 3 / 2).max(MINUTE_MS));
         let calm_at = START.plus_ms(lasts_ms);
-        let batches = draw_batches(&terms, crowd, lasts_ms, dice);
+        let shard = dice.between(0, 63) as u8;
+        let batches = draw_batches(&terms, shard, crowd, lasts_ms, dice);
         let endpoints =
             terms.iter().map(|terms| (terms.action.clone(), Endpoint::draw(dice, START, calm_at))).collect();
         let incidents = draw_incidents(&terms, weather, lasts_ms, dice);
         // In production every outbox has its turn only now and then, too.
         let sweep_every_ms = (5 * MINUTE_MS).max((lasts_ms + longest_ms) / 60);
         let quiet_by = calm_at.plus_ms(longest_ms + 3 * sweep_every_ms + 3 * HOUR_MS);
-        Self { caps, weather, batches, endpoints, incidents, calm_at, sweep_every_ms, quiet_by }
+        Self { shard, caps, weather, batches, endpoints, incidents, calm_at, sweep_every_ms, quiet_by }
     }
 }
 
@@ -121,11 +124,17 @@ fn draw_policy(dice: &mut Dice) -> RetryPolicy {
         .sum::<f64>();
     let max_age_ms = ((gaps * (0.8 + 0.4 * dice.fraction())) as u64).min(MAX_WINDOW_MS);
     let retry_after_unit = dice.pick(&[RetryAfterUnit::Milliseconds, RetryAfterUnit::Seconds]);
-    let also_retry = dice.pick(&[vec![], vec![], vec![408, 425], vec![404]]);
+    let also_retry = dice.pick(&[vec![], vec![], vec![408, 425], vec![404, 410]]);
     RetryPolicy { first_ms, factor, max_ms, max_age_ms, jitter, retry_after_unit, also_retry }
 }
 
-fn draw_batches(terms: &[Rc<Terms>], crowd: bool, lasts_ms: u64, dice: &mut Dice) -> Vec<(UnixMs, Batch)> {
+fn draw_batches(
+    terms: &[Rc<Terms>],
+    shard: u8,
+    crowd: bool,
+    lasts_ms: u64,
+    dice: &mut Dice,
+) -> Vec<(UnixMs, Batch)> {
     let number = dice.between(1, if crowd { 3 } else { 8 });
     let most = if crowd { 60 } else { 3 };
     (0..number)
@@ -134,7 +143,6 @@ fn draw_batches(terms: &[Rc<Terms>], crowd: bool, lasts_ms: u64, dice: &mut Dice
             let size = dice.between(1, most);
             let batch = (0..size)
                 .map(|_| {
-                    let shard = dice.between(0, 63) as u8;
                     let random = u128::from(dice.throw()) << 64 | u128::from(dice.throw());
                     let id = EnrollmentId::mint(at, shard, random).first_delivery();
                     (id, dice.pick(terms))

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use varde_core::delivery::State;
+use varde_core::delivery::{Event, State};
 use varde_core::ids::DeliveryId;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
@@ -26,6 +26,7 @@ struct Receipt {
 
 #[derive(Default)]
 pub struct Referee {
+    shard: u8,
     chronicles: BTreeMap<DeliveryId, Chronicle>,
     requests: BTreeMap<DeliveryId, u64>,
     /// Deliveries whose caller was told that they are accepted.
@@ -33,6 +34,8 @@ pub struct Referee {
     receipts: BTreeMap<DeliveryId, Vec<Receipt>>,
     /// Leases that something happened to, so that what they made may be made again.
     excuses: BTreeSet<(DeliveryId, u32)>,
+    /// Of the controls in force.
+    controls_version: u64,
     /// The script lost the alarm, or an error came before it was set: until the next check there may be
     /// none.
     pub alarm_lost: bool,
@@ -41,6 +44,10 @@ pub struct Referee {
 }
 
 impl Referee {
+    pub fn new(shard: u8) -> Self {
+        Self { shard, ..Self::default() }
+    }
+
     pub fn promise(&mut self, id: DeliveryId) {
         self.promised.insert(id);
     }
@@ -97,17 +104,24 @@ impl Referee {
     pub fn look(&mut self, outbox: &mut Outbox, now: UnixMs, trace: &mut Trace) -> Result<(), String> {
         for witness in outbox.witnessed.drain(..) {
             trace.witnessed(now, &witness);
-            self.witness(witness)?;
+            self.witness(witness, &outbox.disk)?;
         }
+        if outbox.disk.controls.version < self.controls_version {
+            return Err(format!("controls: they went back to version {}", outbox.disk.controls.version));
+        }
+        self.controls_version = outbox.disk.controls.version;
         self.rows(&outbox.disk)?;
         caps(outbox, trace)?;
         accounting(outbox)?;
         self.alarm(outbox, now)
     }
 
-    fn witness(&mut self, witness: Witness) -> Result<(), String> {
+    fn witness(&mut self, witness: Witness, disk: &Disk) -> Result<(), String> {
         match witness {
             Witness::Inserted { id, terms, fresh } => {
+                if id.shard() != self.shard {
+                    return Err(format!("id: {id} says shard {} and lives in {}", id.shard(), self.shard));
+                }
                 let chronicle = Chronicle::begin(fresh, terms.retry.clone());
                 if self.chronicles.insert(id, chronicle).is_some() {
                     return Err(format!("id: {id} was inserted twice"));
@@ -117,6 +131,10 @@ impl Referee {
             Witness::Stepped { id, event, now, found } => {
                 let chronicle = self.chronicles.get_mut(&id).ok_or_else(|| format!("id: {id} is unknown"))?;
                 chronicle.witness(&event, now, &found).map_err(|broken| format!("rules: {id}: {broken}"))?;
+                let action = &disk.rows[&id].terms.action;
+                if matches!(event, Event::Lease { .. }) && disk.is_paused(action) {
+                    return Err(format!("paused: {id} was leased out while {action} is paused"));
+                }
             }
         }
         Ok(())

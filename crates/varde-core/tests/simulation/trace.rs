@@ -29,9 +29,9 @@ impl Trace {
     }
 
     pub fn say(&mut self, now: UnixMs, line: impl FnOnce(&Self) -> String) {
-        if self.lines.is_some() {
-            let line = format!("{} {}", clock(now), line(self));
-            self.lines.iter_mut().for_each(|lines| lines.push(line.clone()));
+        if let Some(mut lines) = self.lines.take() {
+            lines.push(format!("{} {}", clock(now), line(self)));
+            self.lines = Some(lines);
         }
     }
 
@@ -92,17 +92,14 @@ impl Trace {
                 Effect::End => {}
             }
         }
-        match (event, &step.delivery.state) {
-            (Event::Lease { .. }, State::Exhausted { .. }) => self.count("window over before a lease"),
-            (_, State::InFlight { grace: true, .. }) => self.count("attempt past the window"),
-            (Event::Settle { lease, .. }, _) if *lease != step.delivery.leases => {
-                self.count("late good news")
-            }
-            (Event::Cancel, State::Canceled { attempt }) if *attempt > 0 => {
-                self.count("canceled after an attempt")
-            }
-            _ => {}
-        }
+        let special = match (event, &step.delivery.state) {
+            (Event::Lease { .. }, State::Exhausted { .. }) => "window over before a lease",
+            (_, State::InFlight { grace: true, .. }) => "attempt past the window",
+            (Event::Settle { lease, .. }, _) if *lease != step.delivery.leases => "late good news",
+            (Event::Cancel, State::Canceled { attempt }) if *attempt > 0 => "canceled after an attempt",
+            _ => return,
+        };
+        self.count(special);
     }
 
     pub fn into_lines(self) -> Vec<String> {

@@ -91,7 +91,7 @@ impl World {
             now: START,
             dice,
             outbox,
-            referee: Referee::default(),
+            referee: Referee::new(plan.shard),
             trace: Trace::new(wants_trace),
             endpoints: std::mem::take(&mut plan.endpoints),
             senders: Vec::new(),
@@ -229,33 +229,42 @@ impl World {
         }
         match (fate, before) {
             (Fate::DiesBeforeCommit, Some(before)) => {
-                self.trace.note(self.now, "the object dies before its commit");
                 self.outbox.disk = before;
                 self.outbox.witnessed.clear();
             }
-            (Fate::DiesAfterCommit, _) => self.trace.note(self.now, "the object dies after its commit"),
             (Fate::ErrsBeforeArming, Some(before)) => {
-                self.trace.note(self.now, "an error comes after the rows and before the alarm");
                 self.outbox.disk.alarm = before.alarm;
                 self.referee.alarm_lost = true;
             }
-            _ => {
-                self.look();
-                return Some(answer);
-            }
+            _ => {}
         }
-        self.outbox.dies();
+        if fate != Fate::Lives {
+            self.outbox.dies();
+        }
+        self.look();
+        let what = match fate {
+            Fate::Lives => return Some(answer),
+            Fate::DiesBeforeCommit => "the object dies before its commit",
+            Fate::DiesAfterCommit => "the object dies after its commit",
+            Fate::ErrsBeforeArming => "an error comes after the rows and before the alarm",
+        };
+        self.trace.note(self.now, what);
         if fate != Fate::ErrsBeforeArming {
             self.handler_is_gone();
         }
-        self.look();
         None
     }
 
-    /// Every commit is looked at, and the first broken rule remembered.
+    /// Every commit is looked at; the first broken rule counts.
     fn look(&mut self) {
         let seen = self.referee.look(&mut self.outbox, self.now, &mut self.trace);
-        self.broken = self.broken.take().or(seen.err());
+        if let Err(broken) = seen {
+            self.complain(broken);
+        }
+    }
+
+    fn complain(&mut self, broken: String) {
+        self.broken.get_or_insert(broken);
     }
 
     fn accept(&mut self, batch: Batch, tries: u32) {
@@ -276,7 +285,9 @@ impl World {
                 Accepted::Closed => self.trace.count("refused because the workflow is deleted"),
             }
         }
-        assert!(leases.len() <= self.plan.caps.per_call, "caps: an accept handed out {}", leases.len());
+        if leases.len() > self.plan.caps.per_call {
+            self.complain(format!("caps: an accept handed out {} leases", leases.len()));
+        }
         self.dispatch(leases);
     }
 
