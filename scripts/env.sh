@@ -30,7 +30,7 @@ step() {
   else
     # A compiler's first complaint says most; anything else ends with its reason.
     if grep -q '^error' "$LOGS/$name.log"; then
-      sed -n '/^error/,$p' "$LOGS/$name.log" | head -n 60 >&2
+      sed -n '/^error/,$p' "$LOGS/$name.log" | head -n 60 >&2 || true
     else
       tail -n 40 "$LOGS/$name.log" >&2
     fi
@@ -41,7 +41,7 @@ step() {
 
 # fingerprint PATH…: a checksum of the names and contents of files and folders.
 fingerprint() {
-  find "$@" -type f -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 cksum | cksum | cut -d' ' -f1
+  find "$@" -type f -not -path '*/target/*' -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 cksum | cksum | cut -d' ' -f1
 }
 
 # rust_minor RUSTC: 95 for rustc 1.95.0; 0 when it doesn't run.
