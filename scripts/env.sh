@@ -1,5 +1,5 @@
 # Sourced by the scripts beside it: where things are, how to say what is done, which tools to use.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # most names are used by the scripts
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -7,7 +7,6 @@ TOOLS="$ROOT/.toolchain"
 LOGS="$TOOLS/log"
 
 WORKER_BUILD_VERSION=0.8.7
-CARGO_DENY_VERSION=0.20.2
 # As in Cargo.lock: the library and the command line tool must be of one version.
 WASM_BINDGEN_VERSION="$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;q;}' "$ROOT/Cargo.lock")"
 # rust-version of Cargo.toml.
@@ -31,7 +30,7 @@ step() {
   else
     # A compiler's first complaint says most; anything else ends with its reason.
     if grep -q '^error' "$LOGS/$name.log"; then
-      sed -n '/^error/,$p' "$LOGS/$name.log" | head -n 60 >&2
+      sed -n '/^error/,$p' "$LOGS/$name.log" | head -n 60 >&2 || true
     else
       tail -n 40 "$LOGS/$name.log" >&2
     fi
@@ -42,7 +41,7 @@ step() {
 
 # fingerprint PATH…: a checksum of the names and contents of files and folders.
 fingerprint() {
-  find "$@" -type f -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 cksum | cksum | cut -d' ' -f1
+  find "$@" -type f -not -path '*/target/*' -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 cksum | cksum | cut -d' ' -f1
 }
 
 # rust_minor RUSTC: 95 for rustc 1.95.0; 0 when it doesn't run.
@@ -94,7 +93,8 @@ use_wasm_toolchain() {
   PATH="$TOOLS/bin:$PATH"
   export PATH
   # Apart from the native builds, whose compiler is another one: they would undo each other's work.
-  export CARGO_TARGET_DIR="$ROOT/target-wasm-$(wasm_toolchain)"
+  CARGO_TARGET_DIR="$ROOT/target-wasm-$(wasm_toolchain)"
+  export CARGO_TARGET_DIR
   export WASM_BINDGEN_BIN="$TOOLS/bin/wasm-bindgen"
   export WASM_OPT_BIN="$ROOT/node_modules/.bin/wasm-opt"
   export ESBUILD_BIN="$ROOT/node_modules/.bin/esbuild"
