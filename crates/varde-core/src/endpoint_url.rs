@@ -559,7 +559,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
 
         #[test]
         fn what_is_accepted_parses_to_itself(text in url_like(), loopback: bool) {

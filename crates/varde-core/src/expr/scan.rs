@@ -23,8 +23,9 @@ pub(super) struct Reference<'s> {
     pub name: &'s str,
 }
 
-/// Reads the source of a template. What it takes for text although the engine takes it for code can do
-/// no harm: the render checks outputs again.
+/// Reads the source of a template, and tells code from text as the engine's own lexer does: where the two
+/// end a block at different places, the engine finds a syntax error there. Outputs are checked again when a
+/// request is rendered.
 ///
 /// # Errors
 ///
