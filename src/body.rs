@@ -34,7 +34,10 @@ pub async fn read_request(request: &mut Request, limit: usize) -> Result<Capped>
 ///
 /// # Errors
 /// What the stream failed with: a broken connection, or the abort signal's reason.
-pub async fn read_stream(stream: Option<ReadableStream>, limit: usize) -> std::result::Result<Capped, JsValue> {
+pub async fn read_stream(
+    stream: Option<ReadableStream>,
+    limit: usize,
+) -> std::result::Result<Capped, JsValue> {
     let mut capped = Capped::default();
     let Some(stream) = stream else { return Ok(capped) };
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();

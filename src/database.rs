@@ -19,7 +19,10 @@ impl Database {
     /// When a statement fails.
     pub fn open(sql: SqlStorage, migrations: &[&str]) -> worker::Result<Self> {
         let database = Self { sql };
-        database.run("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", vec![])?;
+        database.run(
+            "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+            vec![],
+        )?;
         let found: usize = match database.meta("schema_version")? {
             Some(text) => text.parse().map_err(|_| worker::Error::from("schema_version is not a number"))?,
             None => 0,
@@ -29,6 +32,20 @@ impl Database {
             database.set_meta("schema_version", &(at + 1).to_string())?;
         }
         Ok(database)
+    }
+
+    /// Opens the object's database as [`Database::open`] does, if there is one. Otherwise nothing is written,
+    /// so that asking an object that was never used leaves no trace.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub fn open_existing(sql: SqlStorage, migrations: &[&str]) -> worker::Result<Option<Self>> {
+        let unopened = Self { sql };
+        let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'meta'";
+        if unopened.rows(tables, vec![])?.is_empty() {
+            return Ok(None);
+        }
+        Self::open(unopened.sql, migrations).map(Some)
     }
 
     /// Runs a statement that gives rows back.
@@ -66,7 +83,8 @@ impl Database {
     /// # Errors
     /// When SQLite refuses it.
     pub fn set_meta(&self, key: &str, value: &str) -> worker::Result<()> {
-        self.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", vec![key.into(), value.into()]).map(drop)
+        self.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", vec![key.into(), value.into()])
+            .map(drop)
     }
 }
 

@@ -47,7 +47,9 @@ fn required_scope(method: &Method, path: &[&str]) -> Option<Scope> {
         #[cfg(feature = "testing")]
         (_, ["__testing", ..]) => None,
         (_, ["v1", "tokens", ..]) => Some(Scope::Admin),
-        (Method::Post, ["v1", "workflows", _, "enrollments" | "enrollments/batch", ..]) => Some(Scope::Enroll),
+        (Method::Post, ["v1", "workflows", _, "enrollments" | "enrollments/batch", ..]) => {
+            Some(Scope::Enroll)
+        }
         (Method::Get, _) => Some(Scope::Read),
         _ => Some(Scope::Admin),
     }
@@ -64,14 +66,20 @@ async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Resp
         (Get, ["v1", "workflows", id]) => workflows::get(call, id).await,
         (Delete, ["v1", "workflows", id]) => workflows::delete(call, id).await,
 
-        (Post, ["v1", "workflows", id, "actions", action, "pause"]) => controls::pause(call, id, action).await,
-        (Post, ["v1", "workflows", id, "actions", action, "resume"]) => controls::resume(call, id, action).await,
+        (Post, ["v1", "workflows", id, "actions", action, "pause"]) => {
+            controls::pause(call, id, action).await
+        }
+        (Post, ["v1", "workflows", id, "actions", action, "resume"]) => {
+            controls::resume(call, id, action).await
+        }
         (Get, ["v1", "workflows", id, "stats"]) => stats::stats(call, id).await,
 
         (Get, ["v1", "workflows", id, "enrollments"]) => enrollments::list(call, id).await,
         (Post, ["v1", "workflows", id, "enrollments"]) => enrollments::enroll(call, id).await,
         (Post, ["v1", "workflows", id, "enrollments", "batch"]) => enrollments::enroll_batch(call, id).await,
-        (Get, ["v1", "workflows", id, "enrollments", enrollment]) => enrollments::get(call, id, enrollment).await,
+        (Get, ["v1", "workflows", id, "enrollments", enrollment]) => {
+            enrollments::get(call, id, enrollment).await
+        }
 
         (Get, ["v1", "workflows", id, "deliveries"]) => deliveries::list(call, id).await,
         (Get, ["v1", "workflows", id, "deliveries", delivery]) => deliveries::get(call, id, delivery).await,

@@ -10,6 +10,11 @@ use crate::outbox_do::protocol::OutboxCall;
 ///
 /// # Errors
 /// When it can't be reached or fails.
-pub async fn call<Reply: DeserializeOwned>(env: &Env, uid: &str, shard: u8, call: &OutboxCall) -> Result<Reply> {
+pub async fn call<Reply: DeserializeOwned>(
+    env: &Env,
+    uid: &str,
+    shard: u8,
+    call: &OutboxCall,
+) -> Result<Reply> {
     objects::call(env, "OUTBOX", &format!("{uid}/{shard}"), call).await
 }

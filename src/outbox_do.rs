@@ -68,7 +68,8 @@ struct Memory {
 
 impl DurableObject for Outbox {
     fn new(state: State, env: Env) -> Self {
-        let database = Database::open(state.storage().sql(), &schema::MIGRATIONS).map_err(|error| error.to_string());
+        let database =
+            Database::open(state.storage().sql(), &schema::MIGRATIONS).map_err(|error| error.to_string());
         Self { state, env, database, memory: RefCell::default() }
     }
 
@@ -149,8 +150,16 @@ impl Outbox {
         let mut memory = Memory {
             loaded: true,
             home: database.meta("home")?.map(|text| serde_json::from_str(&text)).transpose()?,
-            controls: database.meta("controls")?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default(),
-            untold: database.meta("untold")?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default(),
+            controls: database
+                .meta("controls")?
+                .map(|text| serde_json::from_str(&text))
+                .transpose()?
+                .unwrap_or_default(),
+            untold: database
+                .meta("untold")?
+                .map(|text| serde_json::from_str(&text))
+                .transpose()?
+                .unwrap_or_default(),
             advancing: database.first_advance()?.is_some(),
             armed,
             ..Memory::default()

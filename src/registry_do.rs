@@ -18,7 +18,6 @@ mod secrets;
 mod tokens;
 
 use varde_core::time::UnixMs;
-use worker::wasm_bindgen;
 use worker::{DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object};
 
 use self::protocol::RegistryCall;

@@ -29,7 +29,9 @@ pub async fn cancel(call: &mut Call, id: &str, delivery: &str) -> Result<Respons
     let cancel = OutboxCall::Cancel { id: delivery_id };
     match outbox::call(&call.env, &view.uid, delivery_id.shard(), &cancel).await? {
         CancelReply::Canceled => show(call, &view.uid, delivery_id).await,
-        CancelReply::Ended => Err(Problem::conflict("delivery_ended", format!("delivery {delivery_id} has ended"))),
+        CancelReply::Ended => {
+            Err(Problem::conflict("delivery_ended", format!("delivery {delivery_id} has ended")))
+        }
         CancelReply::Unknown => Err(Problem::not_found("delivery", delivery)),
     }
 }

@@ -30,7 +30,8 @@ pub async fn list(
         let (env, uid) = (&call.env, &view.uid);
         async move { outbox::call::<Page>(env, uid, shard, &message).await }
     });
-    let pages: Vec<Page> = futures_util::future::join_all(asked).await.into_iter().collect::<worker::Result<_>>()?;
+    let pages: Vec<Page> =
+        futures_util::future::join_all(asked).await.into_iter().collect::<worker::Result<_>>()?;
     let (items, next_cursor) = merge(pages, query.limit);
     let body = serde_json::json!({"items": items, "next_cursor": next_cursor});
     Ok(Response::from_json(&body)?)
@@ -40,7 +41,10 @@ fn query_of(call: &Call) -> Result<Query, Problem> {
     let number = |name: &str| match call.query(name) {
         None => Ok(None),
         Some(text) => text.parse::<u64>().map(Some).map_err(|_| {
-            Problem::bad_request("invalid_parameter", format!("`{name}` must be a whole number, found `{text}`"))
+            Problem::bad_request(
+                "invalid_parameter",
+                format!("`{name}` must be a whole number, found `{text}`"),
+            )
         }),
     };
     let limit = match number("limit")? {
@@ -69,7 +73,16 @@ fn query_of(call: &Call) -> Result<Query, Problem> {
 
 /// The states of deliveries and of enrollments.
 const STATUSES: [&str; 10] = [
-    "scheduled", "in_flight", "held", "delivered", "rejected", "exhausted", "canceled", "running", "completed", "failed",
+    "scheduled",
+    "in_flight",
+    "held",
+    "delivered",
+    "rejected",
+    "exhausted",
+    "canceled",
+    "running",
+    "completed",
+    "failed",
 ];
 
 /// One page out of one of each shard. Ids below the highest point that some shard stopped at haven't been
@@ -129,8 +142,12 @@ mod tests {
         let mut seen = Vec::new();
         loop {
             let pages = (0..3).map(|shard| {
-                let below: Vec<&str> =
-                    all.iter().rev().map(String::as_str).filter(|id| *id < cursor.as_str() && id.parse::<usize>().unwrap() % 3 == shard).collect();
+                let below: Vec<&str> = all
+                    .iter()
+                    .rev()
+                    .map(String::as_str)
+                    .filter(|id| *id < cursor.as_str() && id.parse::<usize>().unwrap() % 3 == shard)
+                    .collect();
                 let shown = &below[..below.len().min(7)];
                 page(shown, (shown.len() == 7).then(|| shown[6]))
             });

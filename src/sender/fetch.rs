@@ -46,8 +46,9 @@ pub async fn call(outgoing: &Outgoing<'_>, timeout_ms: u64) -> Result<Answer, Fa
     let deadline = ambient::now().plus_ms(timeout_ms);
     // A failure at or after the deadline is the deadline's, whatever name the runtime gives it.
     let failure = |error: JsValue| {
-        let timed_out = js_sys::Reflect::get(&error, &JsValue::from_str("name"))
-            .is_ok_and(|name| name.as_string().is_some_and(|name| name == "TimeoutError" || name == "AbortError"));
+        let timed_out = js_sys::Reflect::get(&error, &JsValue::from_str("name")).is_ok_and(|name| {
+            name.as_string().is_some_and(|name| name == "TimeoutError" || name == "AbortError")
+        });
         if timed_out || ambient::now() >= deadline { Failure::Timeout } else { Failure::Connect }
     };
     let init = init_of(outgoing, timeout_ms).map_err(failure)?;
