@@ -47,9 +47,7 @@ fn required_scope(method: &Method, path: &[&str]) -> Option<Scope> {
         #[cfg(feature = "testing")]
         (_, ["__testing", ..]) => None,
         (_, ["v1", "tokens", ..]) => Some(Scope::Admin),
-        (Method::Post, ["v1", "workflows", _, "enrollments" | "enrollments/batch", ..]) => {
-            Some(Scope::Enroll)
-        }
+        (Method::Post, ["v1", "workflows", _, "enrollments", ..]) => Some(Scope::Enroll),
         (Method::Get, _) => Some(Scope::Read),
         _ => Some(Scope::Admin),
     }
@@ -66,6 +64,8 @@ async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Resp
         (Get, ["v1", "workflows", id]) => workflows::get(call, id).await,
         (Delete, ["v1", "workflows", id]) => workflows::delete(call, id).await,
 
+        (Post, ["v1", "workflows", id, "pause"]) => controls::pause_all(call, id).await,
+        (Post, ["v1", "workflows", id, "resume"]) => controls::resume_all(call, id).await,
         (Post, ["v1", "workflows", id, "actions", action, "pause"]) => {
             controls::pause(call, id, action).await
         }
@@ -105,6 +105,6 @@ async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Resp
         #[cfg(feature = "testing")]
         (_, ["__testing", rest @ ..]) => testing::dispatch(call, rest).await,
 
-        (method, _) => Err(Problem::no_such_call(method.as_ref(), &call.url.path().to_owned())),
+        (method, _) => Err(Problem::no_such_call(method.as_ref(), call.url.path())),
     }
 }

@@ -23,7 +23,7 @@ pub fn plan(
     match render::render(action, values, rule) {
         Ok(request) => {
             let terms = Terms {
-                timeout_ms: action.timeout_ms().into(),
+                timeout_ms: action.timeout_ms(),
                 auth: action.auth().clone(),
                 retry: action.retry().clone(),
             };

@@ -62,7 +62,7 @@ impl Registry {
             Call::ListWorkflows(query) => reply(&self.list_workflows(&query)?),
 
             Call::Switch { workflow, action, paused } => {
-                reply(&self.switch(&workflow, &action, paused, now)?)
+                reply(&self.switch(&workflow, action.as_ref(), paused, now)?)
             }
             Call::PauseGone { home, action } => reply(&self.pause_gone(&home, &action, now)?),
             Call::Register(home) => reply(&self.register(&home, now)?),
@@ -75,6 +75,7 @@ impl Registry {
 
             Call::PutSecret { name, value, hosts } => reply(&self.put_secret(name, value, hosts, now)?),
             Call::RotateSecret(rotate) => reply(&self.rotate_secret(rotate, now)?),
+            Call::ReadSecrets { names } => reply(&self.read_secrets(&names)?),
             Call::DeleteSecret { name } => reply(&self.delete_secret(&name)?),
             Call::ListSecrets(query) => reply(&self.list_secrets(&query, now)?),
 

@@ -56,13 +56,13 @@ impl Call {
     /// Refuses query parameters that the call doesn't know, because a misspelt filter would list everything.
     ///
     /// # Errors
-    /// A 400 problem that names the first unknown one.
+    /// A 422 problem that names the first unknown one.
     pub fn known_query(&self, known: &[&str]) -> Result<(), Problem> {
         match self.url.query_pairs().find(|(key, _)| !known.contains(&key.as_ref())) {
             None => Ok(()),
             Some((key, _)) => {
                 let detail = format!("unknown query parameter `{key}`; known are: {}", known.join(", "));
-                Err(Problem::bad_request("unknown_parameter", detail))
+                Err(Problem::unprocessable("unknown_parameter", detail))
             }
         }
     }

@@ -40,7 +40,7 @@ pub async fn push(call: &Call, broadcast: &Broadcast) -> Result<(), Problem> {
 pub fn page_query(call: &Call) -> Result<PageQuery, Problem> {
     call.known_query(&["limit", "cursor"])?;
     let limit = limit_of(call.query("limit").as_deref())
-        .map_err(|detail| Problem::bad_request("invalid_parameter", detail))?;
+        .map_err(|detail| Problem::unprocessable("invalid_parameter", detail))?;
     Ok(PageQuery { after: call.query("cursor"), limit })
 }
 

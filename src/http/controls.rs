@@ -1,4 +1,4 @@
-//! Pausing and resuming an action.
+//! Pausing and resuming a workflow, or one of its actions.
 
 use serde_json::{Value, json};
 use varde_core::slug::Slug;
@@ -13,30 +13,45 @@ use crate::registry_do::protocol::{RegistryCall, Switched};
 /// `POST …/actions/{aid}/pause`: its open deliveries are held, and new ones, too. Answers when all outboxes
 /// know.
 pub async fn pause(call: &mut Call, id: &str, action: &str) -> Result<Response, Problem> {
-    switch(call, id, action, true).await
+    switch(call, id, Some(action), true).await
 }
 
 /// `POST …/actions/{aid}/resume`: what was held goes on, whoever or whatever paused it.
 pub async fn resume(call: &mut Call, id: &str, action: &str) -> Result<Response, Problem> {
-    switch(call, id, action, false).await
+    switch(call, id, Some(action), false).await
 }
 
-async fn switch(call: &mut Call, id: &str, action: &str, paused: bool) -> Result<Response, Problem> {
+/// `POST /v1/workflows/{id}/pause`: all its actions.
+pub async fn pause_all(call: &mut Call, id: &str) -> Result<Response, Problem> {
+    switch(call, id, None, true).await
+}
+
+/// `POST /v1/workflows/{id}/resume`: all its actions, but for those that are paused by themselves.
+pub async fn resume_all(call: &mut Call, id: &str) -> Result<Response, Problem> {
+    switch(call, id, None, false).await
+}
+
+async fn switch(call: &mut Call, id: &str, action: Option<&str>, paused: bool) -> Result<Response, Problem> {
     call.known_query(&[])?;
     if let Some(body) = call.optional_json().await? {
         refuse_content(&body)?;
     }
     let workflow: Slug = id.parse().map_err(|_| Problem::not_found("workflow", id))?;
-    let action: Slug = action.parse().map_err(|_| Problem::not_found("action", action))?;
-    let message = RegistryCall::Switch { workflow: workflow.clone(), action: action.clone(), paused };
+    let unknown_action = || Problem::not_found("action", action.unwrap_or_default());
+    let slug: Option<Slug> = action.map(str::parse).transpose().map_err(|_| unknown_action())?;
+    let message = RegistryCall::Switch { workflow: workflow.clone(), action: slug.clone(), paused };
     let reply = ask(call, &message).await;
     directory::forget(&workflow);
     match reply? {
         Switched::UnknownWorkflow => Err(Problem::not_found("workflow", id)),
-        Switched::UnknownAction => Err(Problem::not_found("action", &action)),
+        Switched::UnknownAction => Err(unknown_action()),
         Switched::Stored(broadcast) => {
             push(call, &broadcast).await?;
-            Ok(Response::from_json(&shown(&action, broadcast.controls.pause_reason(&action)))?)
+            let shown = match &slug {
+                Some(action) => shown(action, broadcast.controls.pause_reason(action)),
+                None => shown(&workflow, broadcast.controls.all_paused.as_deref()),
+            };
+            Ok(Response::from_json(&shown)?)
         }
     }
 }
@@ -50,10 +65,10 @@ fn refuse_content(body: &Value) -> Result<(), Problem> {
     }
 }
 
-fn shown(action: &Slug, reason: Option<&str>) -> Value {
+fn shown(id: &Slug, reason: Option<&str>) -> Value {
     match reason {
-        None => json!({"id": action, "state": "active"}),
-        Some(reason) => json!({"id": action, "state": "paused", "reason": reason}),
+        None => json!({"id": id, "state": "active"}),
+        Some(reason) => json!({"id": id, "state": "paused", "reason": reason}),
     }
 }
 

@@ -114,7 +114,7 @@ fn batch_inputs(body: &Value) -> Result<Vec<&Value>, Problem> {
         .collect();
     match object.get("inputs").and_then(Value::as_array) {
         None => {
-            mistakes.push(Mistake { pointer: "/inputs".to_owned(), message: "expected an array".to_owned() })
+            mistakes.push(Mistake { pointer: "/inputs".to_owned(), message: "expected an array".to_owned() });
         }
         Some(inputs) if inputs.is_empty() || inputs.len() > MAX_BATCH => {
             let message = format!("expected 1 to {MAX_BATCH} inputs, found {}", inputs.len());
@@ -222,7 +222,7 @@ async fn accept_in_shard(
     for (((place, id, input, request), (action, terms)), result) in
         known.into_iter().zip(plans).zip(reply.results)
     {
-        results.insert(place, answer_to(view, result));
+        results.insert(place, answer_to(view, &result));
         let ticket = reply.leases.iter().find(|ticket| ticket.delivery == id.first_delivery()).copied();
         if let (Some(ticket), Some(terms), Some(request)) = (ticket, terms, request) {
             let story = Some(Rc::new(Story { input, outputs: Outputs::default() }));
@@ -257,9 +257,10 @@ async fn accept_with_patience(call: &Call, home: &Home, message: &OutboxCall) ->
     }
 }
 
-fn answer_to(view: &WorkflowView, result: Accepted) -> Result<Value, Problem> {
+fn answer_to(view: &WorkflowView, result: &Accepted) -> Result<Value, Problem> {
     match result {
-        Accepted::Enrolled { id, status } => Ok(json!({"id": id, "status": status})),
+        // The status at its acceptance, so that a repetition gets the same answer.
+        Accepted::Enrolled { id } => Ok(json!({"id": id, "status": "running"})),
         Accepted::KeyReused { id } => Err(Problem::conflict(
             "idempotency_key_reused",
             format!("this Idempotency-Key was used for another input, by enrollment {id}"),

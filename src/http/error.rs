@@ -29,7 +29,7 @@ impl Problem {
         Self { kind, title, status, detail: detail.into(), code, errors: Vec::new(), retry_after_s: None }
     }
 
-    /// 400: the body isn't JSON, or a query parameter can't be read.
+    /// 400: the body isn't JSON.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(400, code, "The request can't be read", detail)
     }

@@ -1,6 +1,7 @@
 //! Lists over all shards of a workflow: one page, newest first, and where the next one begins.
 
 use serde_json::value::RawValue;
+use varde_core::ids::{DeliveryId, EnrollmentId};
 use worker::Response;
 
 use crate::directory;
@@ -41,7 +42,7 @@ fn query_of(call: &Call) -> Result<Query, Problem> {
     let number = |name: &str| match call.query(name) {
         None => Ok(None),
         Some(text) => text.parse::<u64>().map(Some).map_err(|_| {
-            Problem::bad_request(
+            Problem::unprocessable(
                 "invalid_parameter",
                 format!("`{name}` must be a whole number, found `{text}`"),
             )
@@ -52,16 +53,24 @@ fn query_of(call: &Call) -> Result<Query, Problem> {
         Some(limit) if (1..=MAX_LIMIT as u64).contains(&limit) => limit as usize,
         Some(limit) => {
             let detail = format!("`limit` must be 1 to {MAX_LIMIT}, found {limit}");
-            return Err(Problem::bad_request("invalid_parameter", detail));
+            return Err(Problem::unprocessable("invalid_parameter", detail));
         }
     };
     let status = call.query("status");
     if let Some(unknown) = status.as_deref().filter(|status| !STATUSES.contains(status)) {
         let detail = format!("`status` must be one of {}, found `{unknown}`", STATUSES.join(", "));
-        return Err(Problem::bad_request("invalid_parameter", detail));
+        return Err(Problem::unprocessable("invalid_parameter", detail));
+    }
+    let before = call.query("cursor");
+    // A cursor is the last id that was shown; anything else would silently show everything, or nothing.
+    if before.as_deref().is_some_and(|cursor| {
+        cursor.parse::<EnrollmentId>().is_err() && cursor.parse::<DeliveryId>().is_err()
+    }) {
+        let detail = "`cursor` must be a `next_cursor` of this list";
+        return Err(Problem::unprocessable("invalid_parameter", detail));
     }
     Ok(Query {
-        before: call.query("cursor"),
+        before,
         limit,
         status,
         action: call.query("action"),

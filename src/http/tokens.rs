@@ -69,7 +69,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// `{"name"?, "scopes"}`.
+/// `{"name"?, "scopes"}`, or `"scope"` with a single one.
 #[derive(Debug, PartialEq, Eq)]
 struct Create {
     name: Option<String>,
@@ -82,8 +82,14 @@ impl Create {
         let words = Scope::ALL.map(|scope| (scope.as_str(), scope));
         let mistakes = Mistakes::default();
         let node = Node::root(body, &mistakes);
-        let create = node.fields(&["name", "scopes"]).and_then(|fields| {
+        let create = node.fields(&["name", "scopes", "scope"]).and_then(|fields| {
             let name = fields.maybe("name", |node| node.text(1..=MAX_NAME).map(str::to_owned));
+            let scope = fields.maybe("scope", |node| node.word(&words));
+            if let Some(Some(scope)) = scope
+                && body.get("scopes").is_none()
+            {
+                return Some(Self { name: name?, scopes: vec![scope] });
+            }
             let scopes = fields.need("scopes", |node| {
                 let scopes = node.list(words.len(), |scope| scope.word(&words))?;
                 let twice = (1..scopes.len()).any(|at| scopes[..at].contains(&scopes[at]));
@@ -93,6 +99,10 @@ impl Create {
                 }
                 Some(scopes)
             });
+            if scope?.is_some() {
+                node.mistake("expected `scopes` or `scope`, found both");
+                return None;
+            }
             Some(Self { name: name?, scopes: scopes? })
         });
         mistakes.conclude(create)
@@ -111,6 +121,7 @@ mod tests {
         let create = |body: Value| Create::parse(&body).unwrap();
         let nameless = Create { name: None, scopes: vec![Scope::Enroll] };
         assert_eq!(create(json!({"scopes": ["enroll"]})), nameless);
+        assert_eq!(create(json!({"scope": "enroll"})), nameless);
         let all =
             Create { name: Some("ci".to_owned()), scopes: vec![Scope::Read, Scope::Admin, Scope::Enroll] };
         assert_eq!(create(json!({"name": "ci", "scopes": ["read", "admin", "enroll"]})), all);
@@ -124,6 +135,7 @@ mod tests {
             (json!({"scopes": ["read", "read"]}), vec!["/scopes"]),
             (json!({"scopes": ["read", "write"]}), vec!["/scopes/1"]),
             (json!({"scopes": "read"}), vec!["/scopes"]),
+            (json!({"scope": "read", "scopes": ["read"]}), vec![""]),
             (json!({"scopes": ["read"], "name": ""}), vec!["/name"]),
             (
                 json!({"scopes": ["Admin"], "name": "x".repeat(101), "expires": 1}),

@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
+use varde_core::auth::Auth;
 use varde_core::json::Mistake;
+use varde_core::secret::{Sealed, StoredSecret};
+use varde_core::signature::standard_webhooks::Key;
 use varde_core::slug::Slug;
 use varde_core::workflow::Workflow;
 use worker::Response;
 
+use crate::directory::DirectoryError;
 use crate::http::call::Call;
 use crate::http::configuration::{self, ask, gone, page_query, push};
 use crate::http::error::Problem;
@@ -28,6 +32,7 @@ pub async fn put(call: &mut Call, id: &str) -> Result<Response, Problem> {
         id.parse().map_err(|error| Problem::invalid_at("", format!("the id in the path: {error}")))?;
     let parsed =
         Workflow::parse(&document(body, &workflow)?, call.config.url_rule).map_err(Problem::invalid)?;
+    refuse_unfit_secrets(call, &parsed).await?;
     // In its canonical form, with the defaults of today: they must not change under it.
     let doc = to_raw_value(&parsed.to_json())?;
     let outline = outline_of(&parsed);
@@ -80,7 +85,7 @@ pub async fn delete(call: &mut Call, id: &str) -> Result<Response, Problem> {
         Some("cancel") => true,
         Some(other) => {
             let detail = format!("`open` can only be `cancel`, found `{other}`");
-            return Err(Problem::bad_request("invalid_parameter", detail));
+            return Err(Problem::unprocessable("invalid_parameter", detail));
         }
     };
     let workflow = slug(id)?;
@@ -172,6 +177,38 @@ fn outline_of(workflow: &Workflow) -> Outline {
         actions: workflow.actions().iter().map(|action| action.id().clone()).collect(),
         secrets: secrets.into_iter().cloned().collect(),
     }
+}
+
+/// Refuses secrets that can't be the keys that the document wants of them: better now than at the first
+/// delivery. Those that don't exist are the registry's to refuse.
+async fn refuse_unfit_secrets(call: &Call, workflow: &Workflow) -> Result<(), Problem> {
+    let keys: Vec<(usize, &Slug)> = workflow
+        .actions()
+        .iter()
+        .enumerate()
+        .filter_map(|(at, action)| match action.auth() {
+            Auth::StandardWebhooks { secret } => Some((at, secret)),
+            _ => None,
+        })
+        .collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let master_key = call.config.master_key.as_ref().map_err(Problem::misconfigured)?;
+    let names = keys.iter().map(|(_, name)| (*name).clone()).collect();
+    let stored: Vec<StoredSecret<Sealed>> = ask(call, &RegistryCall::ReadSecrets { names }).await?;
+    let mut mistakes = Vec::new();
+    for (at, name) in keys {
+        let Some(secret) = stored.iter().find(|secret| secret.name == *name) else { continue };
+        let value = master_key
+            .unseal(name, &secret.current)
+            .map_err(|why| Problem::from(DirectoryError::Sealed { secret: name.clone(), why }))?;
+        if let Err(error) = Key::parse(value.expose()) {
+            let message = format!("secret `{name}` can't be a key for Standard Webhooks: {error}");
+            mistakes.push(Mistake { pointer: format!("/actions/{at}/auth/secret"), message });
+        }
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(Problem::invalid(mistakes)) }
 }
 
 /// What the registry refused, at the places that say so.

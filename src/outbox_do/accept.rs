@@ -62,7 +62,7 @@ impl Outbox {
             && let Some((earlier, body_hash)) = database.idempotency(&used.key, now)?
         {
             return if body_hash == used.body_hash {
-                Ok((Accepted::Enrolled { id: earlier, status: self.enrollment_status(earlier)? }, None))
+                Ok((Accepted::Enrolled { id: earlier }, None))
             } else {
                 Ok((Accepted::KeyReused { id: earlier }, None))
             };
@@ -77,7 +77,7 @@ impl Outbox {
             }
         }
         if !database.insert_enrollment(&new, now)? {
-            return Ok((Accepted::Enrolled { id, status: self.enrollment_status(id)? }, None));
+            return Ok((Accepted::Enrolled { id }, None));
         }
         if let Some(used) = &new.idempotency {
             database.insert_idempotency(used, id, now.plus_ms(IDEMPOTENCY_MS))?;
@@ -88,8 +88,7 @@ impl Outbox {
         if created.ended {
             self.ended(id, Ending::of(action, false), now)?;
         }
-        let status = if created.ended { self.enrollment_status(id)? } else { "running".to_owned() };
-        Ok((Accepted::Enrolled { id, status }, Some(created)))
+        Ok((Accepted::Enrolled { id }, Some(created)))
     }
 
     /// Inserts a delivery that is due now: leased at once if the caller wants that and the cap allows it,

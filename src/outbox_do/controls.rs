@@ -20,7 +20,13 @@ impl Outbox {
     pub(super) async fn take_controls(&self, controls: Controls) -> Result<Acknowledged> {
         if controls.supersede(&self.memory.borrow().controls) {
             self.database()?.set_meta("controls", &serde_json::to_string(&controls)?)?;
-            self.memory.borrow_mut().controls = controls;
+            let mut memory = self.memory.borrow_mut();
+            memory.controls = controls;
+            // Newer than a pause that was found here: a resume must not be undone by old news. Should the
+            // endpoint still be gone, its next answer says so.
+            if !std::mem::take(&mut memory.untold).is_empty() {
+                self.database()?.set_meta("untold", "[]")?;
+            }
         }
         self.align(ambient::now())?;
         self.arm_for_open_work().await?;

@@ -167,8 +167,6 @@ pub enum Accepted {
     Enrolled {
         /// Its id.
         id: EnrollmentId,
-        /// Its status.
-        status: String,
     },
     /// The idempotency key was used for another input.
     KeyReused {

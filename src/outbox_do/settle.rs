@@ -150,6 +150,10 @@ impl Outbox {
     /// Sees to the alarm after a delivery has moved. Beyond its own wake-up that matters only where the
     /// move made room under the cap, or left due work that nobody took.
     async fn arm_after(&self, row: &DeliveryRow, was_at_cap: bool, now: UnixMs) -> Result<()> {
+        if !self.memory.borrow().untold.is_empty() {
+            // The registry is to hear at once that an endpoint is gone.
+            return self.arm(now).await;
+        }
         let left_over = || self.memory.borrow().advancing || !self.actions_with_due(now).is_empty();
         if was_at_cap || left_over() {
             return self.arm_for_open_work().await;

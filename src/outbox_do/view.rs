@@ -113,13 +113,6 @@ impl Outbox {
         self.database()?.enrollment(id)?.map(|row| self.enrollment_value(&row)).transpose()
     }
 
-    /// The status of an enrollment: told by its course where that says something, else by its deliveries.
-    pub(super) fn enrollment_status(&self, id: EnrollmentId) -> Result<String> {
-        let Some(row) = self.database()?.enrollment(id)? else { return Ok("unknown".to_owned()) };
-        let deliveries = self.deliveries_of(&row)?;
-        Ok(status_of(&row, &deliveries).to_owned())
-    }
-
     /// The accounting of this outbox.
     pub(super) fn stats(&self) -> Result<Stats> {
         let actions: Vec<_> = self.memory.borrow().ledger.accounts.keys().cloned().collect();
@@ -253,6 +246,7 @@ impl Outbox {
     }
 }
 
+/// Told by its course where that says something, else by its deliveries.
 fn status_of<'a>(row: &'a EnrollmentRow, deliveries: &[DeliveryRow]) -> &'a str {
     if let Some(ended) = &row.course.ended {
         return ended;

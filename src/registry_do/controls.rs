@@ -12,20 +12,25 @@ use super::workflows::WorkflowRow;
 use crate::outbox_do::protocol::Home;
 
 impl Registry {
-    /// A person pauses or resumes an action.
+    /// A person pauses or resumes a workflow or an action.
     pub(super) fn switch(
         &self,
         workflow: &Slug,
-        action: &Slug,
+        action: Option<&Slug>,
         paused: bool,
         now: UnixMs,
     ) -> Result<Switched> {
         let Some(mut row) = self.workflow(workflow, now)? else { return Ok(Switched::UnknownWorkflow) };
-        if !row.outline.actions.contains(action) {
+        if action.is_some_and(|action| !row.outline.actions.contains(action)) {
             return Ok(Switched::UnknownAction);
         }
         let standing = &mut row.standing;
-        let changed = if paused { standing.pause(action, BY_PERSON) } else { standing.resume(action) };
+        let changed = match (action, paused) {
+            (Some(action), true) => standing.pause(action, BY_PERSON),
+            (Some(action), false) => standing.resume(action),
+            (None, true) => standing.pause_all(BY_PERSON),
+            (None, false) => standing.resume_all(),
+        };
         if changed {
             self.save_standing(&mut row)?;
         }

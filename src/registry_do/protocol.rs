@@ -43,12 +43,13 @@ pub enum RegistryCall {
     /// Workflows by id; answered by [`Page`]`<`[`StoredWorkflow`]`>`.
     ListWorkflows(PageQuery),
 
-    /// Pause or resume an action; answered by [`Switched`].
+    /// Pause or resume a workflow or one of its actions; answered by [`Switched`].
     Switch {
-        /// Whose.
+        /// Which workflow.
         workflow: Slug,
-        /// Which.
-        action: Slug,
+        /// Which action; absent for the workflow as a whole.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<Slug>,
         /// Whether it is paused from now on.
         paused: bool,
     },
@@ -93,6 +94,11 @@ pub enum RegistryCall {
     },
     /// Give a secret another value; answered by `Option<`[`SecretView`]`>`.
     RotateSecret(RotateSecret),
+    /// Secrets with their sealed values; answered by `Vec<`[`StoredSecret`]`>`, without those that don't exist.
+    ReadSecrets {
+        /// Which.
+        names: Vec<Slug>,
+    },
     /// Forget a secret; answered by [`SecretDeleted`].
     DeleteSecret {
         /// Which.
@@ -445,7 +451,7 @@ mod tests {
             (Call::ReadWorkflow { workflow: slug("w") }, json!({"read_workflow": {"workflow": "w"}})),
             (Call::ListWorkflows(query()), json!({"list_workflows": {"after": "a", "limit": 100}})),
             (
-                Call::Switch { workflow: slug("w"), action: slug("a"), paused: true },
+                Call::Switch { workflow: slug("w"), action: Some(slug("a")), paused: true },
                 json!({"switch": {"workflow": "w", "action": "a", "paused": true}}),
             ),
             (

@@ -62,6 +62,11 @@ impl Registry {
         Ok(Page::cut(items, query.limit, |secret| secret.name.to_string()))
     }
 
+    /// Secrets with their sealed values, for an edge that looks whether they can be what a workflow wants.
+    pub(super) fn read_secrets(&self, names: &[Slug]) -> Result<Vec<StoredSecret<Sealed>>> {
+        names.iter().filter_map(|name| self.secret(name).transpose()).collect()
+    }
+
     /// A secret as it is stored.
     pub(super) fn secret(&self, name: &Slug) -> Result<Option<StoredSecret<Sealed>>> {
         let rows =

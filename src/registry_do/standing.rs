@@ -36,16 +36,31 @@ pub struct Term {
 impl Standing {
     /// Pauses an action, where it isn't paused for whatever reason. Says whether anything changed.
     pub fn pause(&mut self, action: &Slug, reason: &str) -> bool {
-        if self.controls.pause_reason(action).is_some() {
+        if self.controls.paused.contains_key(action) {
             return false;
         }
         self.controls.paused.insert(action.clone(), reason.to_owned());
         self.changed()
     }
 
-    /// Resumes an action. Says whether anything changed.
+    /// Resumes an action. Always a change: an outbox may have paused it itself, for a 410 that isn't known
+    /// here yet, and takes only controls that are newer.
     pub fn resume(&mut self, action: &Slug) -> bool {
-        self.controls.paused.remove(action).is_some() && self.changed()
+        self.controls.paused.remove(action);
+        self.changed()
+    }
+
+    /// Pauses the workflow as a whole. Says whether anything changed.
+    pub fn pause_all(&mut self, reason: &str) -> bool {
+        self.controls.all_paused.is_none() && {
+            self.controls.all_paused = Some(reason.to_owned());
+            self.changed()
+        }
+    }
+
+    /// Resumes the workflow; what is said about single actions stays. Says whether anything changed.
+    pub fn resume_all(&mut self) -> bool {
+        self.controls.all_paused.take().is_some() && self.changed()
     }
 
     /// Drops what is said about actions that no longer exist. Says whether anything changed.
@@ -128,14 +143,27 @@ mod tests {
     #[test]
     fn only_changes_make_versions() {
         let mut standing = open();
-        assert!(!standing.resume(&slug("a")));
-        assert_eq!(standing.controls.version, 1);
         assert!(standing.pause(&slug("a"), BY_PERSON));
         assert!(!standing.pause(&slug("a"), BY_GONE), "the first reason stays");
         assert_eq!((standing.controls.version, standing.controls.pause_reason("a")), (2, Some("paused")));
         assert!(standing.resume(&slug("a")));
-        assert!(!standing.resume(&slug("a")));
         assert_eq!(standing.controls, Controls { version: 3, ..Controls::default() });
+        assert!(standing.resume(&slug("a")), "an outbox may know more");
+        assert_eq!(standing.controls.version, 4);
+    }
+
+    #[test]
+    fn a_workflow_is_paused_beside_its_actions() {
+        let mut standing = open();
+        assert!(!standing.resume_all());
+        assert!(standing.pause_all(BY_PERSON) && !standing.pause_all(BY_PERSON));
+        assert!(standing.pause(&slug("a"), BY_GONE), "a 410 counts while the workflow is paused");
+        assert_eq!(standing.controls.pause_reason("b"), Some("paused"));
+        assert!(standing.resume_all());
+        assert_eq!(
+            (standing.controls.pause_reason("a"), standing.controls.pause_reason("b")),
+            (Some("gone"), None)
+        );
     }
 
     #[test]

@@ -19,16 +19,19 @@ pub struct Controls {
     /// Open deliveries are canceled: the workflow was deleted with `?open=cancel`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cancel_open: bool,
+    /// Why the workflow as a whole is paused, as a stable slug: `paused` by a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all_paused: Option<String>,
     /// Paused actions, each with a stable slug of why: `paused` by a person, `gone` by a 410.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paused: BTreeMap<Slug, String>,
 }
 
 impl Controls {
-    /// Why `action` is paused, or `None` while it is active.
+    /// Why `action` is paused, by itself or with its workflow, or `None` while it is active.
     #[must_use]
     pub fn pause_reason(&self, action: &str) -> Option<&str> {
-        self.paused.get(action).map(String::as_str)
+        self.paused.get(action).or(self.all_paused.as_ref()).map(String::as_str)
     }
 
     /// Whether these replace `known`.
@@ -54,7 +57,8 @@ mod tests {
         controls.paused.insert("tell-chat".parse().unwrap(), "gone".to_owned());
         controls.closed = true;
         controls.cancel_open = true;
-        let text = r#"{"version":3,"closed":true,"cancel_open":true,"paused":{"tell-chat":"gone"}}"#;
+        controls.all_paused = Some("paused".to_owned());
+        let text = r#"{"version":3,"closed":true,"cancel_open":true,"all_paused":"paused","paused":{"tell-chat":"gone"}}"#;
         assert_eq!(serde_json::to_string(&controls).unwrap(), text);
         assert_eq!(serde_json::from_str::<Controls>(text).unwrap(), controls);
     }
@@ -73,5 +77,8 @@ mod tests {
         let controls = Controls { paused, ..Controls::default() };
         assert_eq!(controls.pause_reason("a"), Some("gone"));
         assert_eq!(controls.pause_reason("b"), None);
+        let controls = Controls { all_paused: Some("paused".to_owned()), ..controls };
+        assert_eq!(controls.pause_reason("a"), Some("gone"), "the action's own reason says more");
+        assert_eq!(controls.pause_reason("b"), Some("paused"));
     }
 }
