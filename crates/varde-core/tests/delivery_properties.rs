@@ -24,6 +24,8 @@ enum Happening {
     Wait(u64),
     /// To the moment when somebody must look, give or take a millisecond.
     WaitUntilItWakes(i64),
+    /// Until no attempt may start any more, but for a grace.
+    WaitForTheWindow,
     Lease(u64),
     Settle(Whose, Outcome, u64),
     Return(Whose),
@@ -109,10 +111,11 @@ fn any_happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         3 => wait.prop_map(Happening::Wait),
         12 => (-1..=1i64).prop_map(Happening::WaitUntilItWakes),
+        1 => Just(Happening::WaitForTheWindow),
         12 => (1_000..=33_000u64).prop_map(Happening::Lease),
         8 => (whose(), any_outcome(), 0..=30_000u64)
             .prop_map(|(whose, outcome, ms)| Happening::Settle(whose, outcome, ms)),
-        2 => whose().prop_map(Happening::Return),
+        3 => whose().prop_map(Happening::Return),
         4 => Just(Happening::LeaseEnded),
         2 => Just(Happening::Hold),
         3 => Just(Happening::Release),
@@ -122,7 +125,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
 
 fn event_of(happening: &Happening, delivery: &Delivery) -> Option<Event<'static>> {
     Some(match *happening {
-        Happening::Wait(_) | Happening::WaitUntilItWakes(_) => return None,
+        Happening::Wait(_) | Happening::WaitUntilItWakes(_) | Happening::WaitForTheWindow => return None,
         Happening::Lease(lease_ms) => Event::Lease { lease_ms },
         Happening::Settle(whose, outcome, duration_ms) => {
             Event::Settle { lease: whose.number(delivery), outcome, duration_ms }
@@ -198,6 +201,9 @@ proptest! {
                 Happening::WaitUntilItWakes(off_by) => {
                     let wakes_at = delivery.state.wakes_at().map_or(now, |at| UnixMs(at.0.saturating_add_signed(off_by)));
                     now = now.max(wakes_at);
+                }
+                Happening::WaitForTheWindow => {
+                    now = now.max(delivery.first_attempt.map_or(now, |first| policy.window_ends(first).plus_ms(1)));
                 }
                 _ => {}
             }
