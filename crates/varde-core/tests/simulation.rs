@@ -56,7 +56,7 @@ use self::world::World;
 /// Worlds of one run.
 const SEEDS: u64 = 2_000;
 /// What must happen somewhere in them: a world that never meets trouble proves nothing.
-const MUST_HAPPEN: [&str; 40] = [
+const MUST_HAPPEN: [&str; 42] = [
     "answered",
     "attempt past the window",
     "a hand-over fails",
@@ -88,6 +88,8 @@ const MUST_HAPPEN: [&str; 40] = [
     "news aren't answered",
     "news get lost",
     "no connection",
+    "pause",
+    "pause of the workflow",
     "rejected",
     "stale_lease",
     "the alarm rings early",

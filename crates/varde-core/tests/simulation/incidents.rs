@@ -49,6 +49,12 @@ impl World {
                 self.registry.paused.remove(&action);
                 self.push();
             }
+            Incident::PauseAll => {
+                self.trace.count("pause of the workflow");
+                self.registry.all_paused = Some("paused".to_owned());
+                self.push();
+            }
+            Incident::ResumeAll => self.resume_all(),
             Incident::Cancel(position) => {
                 let known = self.outbox.disk.rows.len().max(1);
                 let Some(id) = self.outbox.disk.rows.keys().nth(position % known).copied() else { return };
@@ -64,7 +70,8 @@ impl World {
 
     /// A person resumes what is paused.
     pub fn resume_all(&mut self) {
-        if !self.registry.paused.is_empty() {
+        let had_paused = self.registry.all_paused.take().is_some() || !self.registry.paused.is_empty();
+        if had_paused {
             self.registry.paused.clear();
             self.push();
         }

@@ -146,6 +146,8 @@ impl Outbox {
         self.wake_up(now);
         if controls.supersede(&self.disk.controls) {
             self.disk.controls = controls;
+            // Newer than a pause that was found here: a resume must not be undone by old news.
+            self.disk.untold.clear();
         }
         self.align(now);
         self.arm_for_open_work(now);
@@ -249,8 +251,9 @@ impl Outbox {
     /// Sees to the alarm after a delivery has moved. Beyond its own wake-up that matters only where the
     /// move made room under the cap, left due work that nobody took, or found the action gone.
     fn arm_after(&mut self, id: DeliveryId, was_at_cap: bool, now: UnixMs) {
-        let found_gone = !self.disk.untold.is_empty() && self.sabotage != Some(Sabotage::KeepsGoneToItself);
-        if was_at_cap || found_gone || !self.actions_with_due(now).is_empty() {
+        if !self.disk.untold.is_empty() && self.sabotage != Some(Sabotage::KeepsGoneToItself) {
+            self.arm(now);
+        } else if was_at_cap || !self.actions_with_due(now).is_empty() {
             self.arm_for_open_work(now);
         } else if let Some(at) = self.disk.rows[&id].delivery.state.wakes_at() {
             self.arm(at);

@@ -45,6 +45,8 @@ pub enum Incident {
     EarlyAlarm,
     Pause(Slug),
     Resume(Slug),
+    PauseAll,
+    ResumeAll,
     /// Of the delivery at this position, counted around.
     Cancel(usize),
     /// The workflow is deleted, and what is open canceled.
@@ -171,10 +173,12 @@ fn draw_incidents(
     }
     for _ in 0..dice.between(0, 4) {
         let action = dice.pick(terms).action.clone();
-        let wish = match dice.between(0, 3) {
-            0 => Incident::Cancel(dice.throw() as usize),
-            1 => Incident::Resume(action),
-            _ => Incident::Pause(action),
+        let wish = match dice.between(0, 9) {
+            0..=2 => Incident::Cancel(dice.throw() as usize),
+            3..=4 => Incident::Resume(action),
+            5..=7 => Incident::Pause(action),
+            8 => Incident::PauseAll,
+            _ => Incident::ResumeAll,
         };
         incidents.push((dice.moment(START, lasts_ms), wish));
     }
