@@ -158,13 +158,14 @@ impl Referee {
         }
     }
 
-    /// Work that may go on has the alarm at or before its time.
+    /// Work that may go on has the alarm at or before its time; what was due before it could go on (over a
+    /// cap, held) has one that rings at once.
     fn alarm(&self, outbox: &Outbox, now: UnixMs) -> Result<(), String> {
         let Some(work) = next_work(outbox, now) else { return Ok(()) };
         if self.alarm_lost {
             return Ok(());
         }
-        let latest = self.handler_until.map_or(work, |until| until.max(work));
+        let latest = self.handler_until.map_or(work, |until| until.max(work)).max(now);
         match outbox.disk.alarm {
             Some(at) if at <= latest => Ok(()),
             Some(at) => {
