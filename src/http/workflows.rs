@@ -104,15 +104,13 @@ async fn delete_in_steps(call: &Call, workflow: &Slug, cancel_open: bool) -> Res
     let closed: Option<(Closing, Broadcast)> = ask(call, &close).await?;
     let (closing, broadcast) = closed.ok_or_else(unknown)?;
     directory::forget(workflow);
-    push(call, &broadcast).await?;
-    if !broadcast.controls.cancel_open {
-        let open = open_in(call, &broadcast).await?;
-        if open > 0 {
-            let reopened: Option<Broadcast> = ask(call, &RegistryCall::Reopen(closing.clone())).await?;
-            directory::forget(workflow);
-            push_quietly(call, reopened.as_ref()).await;
-            refuse_open(open)?;
-        }
+    if broadcast.controls.cancel_open {
+        push(call, &broadcast).await?;
+    } else if let Err(problem) = close_empty(call, &broadcast).await {
+        let reopened: Option<Broadcast> = ask(call, &RegistryCall::Reopen(closing)).await?;
+        directory::forget(workflow);
+        push_quietly(call, reopened.as_ref()).await;
+        return Err(problem);
     }
     let removed = ask(call, &RegistryCall::Remove(closing)).await?;
     directory::forget(workflow);
@@ -123,6 +121,16 @@ async fn delete_in_steps(call: &Call, workflow: &Slug, cancel_open: bool) -> Res
             "another call changed the workflow meanwhile; nothing was deleted",
         )),
     }
+}
+
+/// Closes outboxes in which nothing is open.
+async fn close_empty(call: &Call, broadcast: &Broadcast) -> Result<(), Problem> {
+    registry::push(&call.env, broadcast).await.map_err(|missed| {
+        log::error("controls_not_everywhere", &missed);
+        let detail = "not all of the workflow's outboxes can be reached; nothing was deleted";
+        Problem::unavailable("outbox_unreachable", detail)
+    })?;
+    refuse_open(open_in(call, broadcast).await?)
 }
 
 async fn open_in(call: &Call, broadcast: &Broadcast) -> Result<u64, Problem> {
