@@ -40,9 +40,9 @@ async fn switch(call: &mut Call, id: &str, action: Option<&str>, paused: bool) -
     let unknown_action = || Problem::not_found("action", action.unwrap_or_default());
     let slug: Option<Slug> = action.map(str::parse).transpose().map_err(|_| unknown_action())?;
     let message = RegistryCall::Switch { workflow: workflow.clone(), action: slug.clone(), paused };
-    let reply = ask(call, &message).await;
+    let reply = ask(call, &message).await?;
     directory::forget(&workflow);
-    match reply? {
+    match reply {
         Switched::UnknownWorkflow => Err(Problem::not_found("workflow", id)),
         Switched::UnknownAction => Err(unknown_action()),
         Switched::Stored(broadcast) => {

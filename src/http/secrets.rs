@@ -32,9 +32,9 @@ pub async fn put(call: &mut Call, name: &str) -> Result<Response, Problem> {
     let Put { source, hosts } = Put::parse(&body).map_err(Problem::invalid)?;
     let fresh = source.fresh();
     let value = seal(call, &name, &fresh.secret)?;
-    let reply = ask(call, &RegistryCall::PutSecret { name, value, hosts }).await;
+    let reply = ask(call, &RegistryCall::PutSecret { name, value, hosts }).await?;
     directory::forget_all();
-    match reply? {
+    match reply {
         Kept::Stored { created, item } => answer(created, item, &fresh),
         Kept::TooMany { limit } => Err(Problem::conflict(
             "too_many_secrets",
@@ -54,9 +54,9 @@ pub async fn rotate(call: &mut Call, name: &str) -> Result<Response, Problem> {
     let fresh = source.fresh();
     let value = seal(call, &name, &fresh.secret)?;
     let message = RegistryCall::RotateSecret(RotateSecret { name, value, overlap_ms, activate_at });
-    let reply = ask::<Option<SecretView>>(call, &message).await;
+    let reply = ask::<Option<SecretView>>(call, &message).await?;
     directory::forget_all();
-    answer(false, reply?.ok_or_else(unknown)?, &fresh)
+    answer(false, reply.ok_or_else(unknown)?, &fresh)
 }
 
 /// `GET /v1/secrets`: by name, without values.

@@ -21,9 +21,9 @@ pub async fn create(call: &mut Call) -> Result<Response, Problem> {
     let body = call.json().await?;
     let Create { name, scopes } = Create::parse(&body).map_err(Problem::invalid)?;
     let token = Token::mint(&ambient::random_bytes());
-    let reply = ask(call, &RegistryCall::CreateToken { hash: token.hash(), name, scopes }).await;
+    let reply = ask(call, &RegistryCall::CreateToken { hash: token.hash(), name, scopes }).await?;
     directory::forget_all();
-    match reply? {
+    match reply {
         Kept::Stored { item, .. } => shown_once(true, &Answer::new(&item, &token)),
         Kept::TooMany { limit } => Err(Problem::conflict(
             "too_many_tokens",
@@ -42,9 +42,9 @@ pub async fn list(call: &mut Call) -> Result<Response, Problem> {
 /// `DELETE /v1/tokens/{id}`: nobody gets in by it any more.
 pub async fn delete(call: &mut Call, id: &str) -> Result<Response, Problem> {
     call.known_query(&[])?;
-    let found = ask::<bool>(call, &RegistryCall::DeleteToken { id: id.to_owned() }).await;
+    let found = ask::<bool>(call, &RegistryCall::DeleteToken { id: id.to_owned() }).await?;
     directory::forget_all();
-    if found? { Ok(gone()) } else { Err(Problem::not_found("token", id)) }
+    if found { Ok(gone()) } else { Err(Problem::not_found("token", id)) }
 }
 
 #[derive(Serialize)]

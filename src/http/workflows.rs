@@ -37,14 +37,12 @@ pub async fn put(call: &mut Call, id: &str) -> Result<Response, Problem> {
     let doc = to_raw_value(&parsed.to_json())?;
     let outline = outline_of(&parsed);
     let message = RegistryCall::PutWorkflow(PutWorkflow { workflow: workflow.clone(), doc, outline });
-    let reply = ask(call, &message).await;
+    let reply = ask(call, &message).await?;
     directory::forget(&workflow);
-    match reply? {
+    match reply {
         Put::Stored { created, stored, broadcast } => {
             // An action that was paused is gone. The document is in force without this.
-            if let Some(missed) = push_if_any(call, broadcast.as_ref()).await {
-                log::error("controls_not_everywhere", &missed);
-            }
+            push_quietly(call, broadcast.as_ref()).await;
             configuration::stored(created, &show(&stored)?)
         }
         Put::Refused { missing_secrets, shards } => {
@@ -88,10 +86,7 @@ pub async fn delete(call: &mut Call, id: &str) -> Result<Response, Problem> {
             return Err(Problem::unprocessable("invalid_parameter", detail));
         }
     };
-    let workflow = slug(id)?;
-    let result = delete_in_steps(call, &workflow, cancel_open).await;
-    directory::forget(&workflow);
-    result
+    delete_in_steps(call, &slug(id)?, cancel_open).await
 }
 
 /// Nothing may be accepted between the count and the removal, so the outboxes are closed first, and opened
@@ -109,24 +104,33 @@ async fn delete_in_steps(call: &Call, workflow: &Slug, cancel_open: bool) -> Res
     let closed: Option<(Closing, Broadcast)> = ask(call, &close).await?;
     let (closing, broadcast) = closed.ok_or_else(unknown)?;
     directory::forget(workflow);
-    push(call, &broadcast).await?;
-    if !broadcast.controls.cancel_open {
-        let open = open_in(call, &broadcast).await?;
-        if open > 0 {
-            let reopened: Option<Broadcast> = ask(call, &RegistryCall::Reopen(closing.clone())).await?;
-            if let Some(reopened) = reopened {
-                push(call, &reopened).await?;
-            }
-            refuse_open(open)?;
-        }
+    if broadcast.controls.cancel_open {
+        push(call, &broadcast).await?;
+    } else if let Err(problem) = close_empty(call, &broadcast).await {
+        let reopened: Option<Broadcast> = ask(call, &RegistryCall::Reopen(closing)).await?;
+        directory::forget(workflow);
+        push_quietly(call, reopened.as_ref()).await;
+        return Err(problem);
     }
-    match ask(call, &RegistryCall::Remove(closing)).await? {
+    let removed = ask(call, &RegistryCall::Remove(closing)).await?;
+    directory::forget(workflow);
+    match removed {
         Removed::Gone => Ok(gone()),
         Removed::Interrupted => Err(Problem::unavailable(
             "deletion_interrupted",
             "another call changed the workflow meanwhile; nothing was deleted",
         )),
     }
+}
+
+/// Closes outboxes in which nothing is open.
+async fn close_empty(call: &Call, broadcast: &Broadcast) -> Result<(), Problem> {
+    registry::push(&call.env, broadcast).await.map_err(|missed| {
+        log::error("controls_not_everywhere", &missed);
+        let detail = "not all of the workflow's outboxes can be reached; nothing was deleted";
+        Problem::unavailable("outbox_unreachable", detail)
+    })?;
+    refuse_open(open_in(call, broadcast).await?)
 }
 
 async fn open_in(call: &Call, broadcast: &Broadcast) -> Result<u64, Problem> {
@@ -147,8 +151,13 @@ fn refuse_open(open: u64) -> Result<(), Problem> {
     ))
 }
 
-async fn push_if_any(call: &Call, broadcast: Option<&Broadcast>) -> Option<String> {
-    registry::push(&call.env, broadcast?).await.err().map(|missed| missed.to_string())
+/// Pushes controls that no answer depends on; what is missed is left to the sweep.
+async fn push_quietly(call: &Call, broadcast: Option<&Broadcast>) {
+    if let Some(broadcast) = broadcast
+        && let Err(missed) = registry::push(&call.env, broadcast).await
+    {
+        log::error("controls_not_everywhere", &missed);
+    }
 }
 
 fn slug(id: &str) -> Result<Slug, Problem> {

@@ -158,10 +158,13 @@ impl Outbox {
         let controls = registry::register_outbox(&self.env, home).await?;
         let database = self.database()?;
         database.set_meta("home", &serde_json::to_string(home)?)?;
-        database.set_meta("controls", &serde_json::to_string(&controls)?)?;
         let mut memory = self.memory.borrow_mut();
         memory.home = Some(home.clone());
-        memory.controls = controls;
+        // Once the registry knows the outbox it pushes, and a push may be here before its answer.
+        if controls.supersede(&memory.controls) {
+            database.set_meta("controls", &serde_json::to_string(&controls)?)?;
+            memory.controls = controls;
+        }
         Ok(())
     }
 }
