@@ -27,7 +27,7 @@ use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
 use worker::{DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
 
-use self::ledger::{Account, Lane, Ledger};
+use self::ledger::{Account, Ledger};
 use self::protocol::{Acknowledged, Home, OpenCount, OutboxCall, SettleReply};
 use self::store::{AttemptLog, DeliveryRow, Finale};
 use crate::ambient;
@@ -113,7 +113,9 @@ impl Outbox {
                 reply(&OpenCount { open })
             }
             OutboxCall::Check {} => {
-                self.arm_for_open_work().await?;
+                // Nothing in memory is believed, the alarm's place least of all.
+                self.doubt();
+                self.wake_up().await?;
                 reply(&Acknowledged {})
             }
             OutboxCall::Deliveries(query) => reply(&self.deliveries(&query)?),
@@ -164,8 +166,8 @@ impl Outbox {
             armed,
             ..Memory::default()
         };
-        for (action, ended) in database.counters()? {
-            memory.ledger.account(&action).ended = ended;
+        for (action, totals) in database.counters()? {
+            memory.ledger.account(&action).totals = totals;
         }
         for (lane, action, open) in database.open_counts()? {
             let account: &mut Account = memory.ledger.account(&action);
@@ -175,6 +177,7 @@ impl Outbox {
                 _ => account.held = open,
             }
         }
+        memory.ledger.accounts.values_mut().for_each(Account::catch_up);
         *self.memory.borrow_mut() = memory;
         self.arm_for_open_work().await
     }
@@ -221,10 +224,12 @@ impl Outbox {
         let paused = self.memory.borrow().pause_reason(&row.action).is_some();
         row.delivery = if paused { held(step.delivery, row, now) } else { step.delivery };
         let ended = step.effects.contains(&Effect::End);
+        let mut attempted = false;
         let mut finale = ended.then(|| Finale { settled_at: now, attempt: None, outputs: settled.outputs });
         for effect in step.effects {
             match effect {
                 Effect::RecordAttempt(end) => {
+                    attempted = true;
                     self.memory.borrow_mut().ledger.attempted(&row.action, end.verdict);
                     let log = AttemptLog { end, response: settled.response.clone() };
                     match &mut finale {
@@ -239,8 +244,8 @@ impl Outbox {
         database.update_delivery(row.id, &row.delivery, finale.as_ref())?;
         let mut memory = self.memory.borrow_mut();
         memory.ledger.moved(&row.action, Some(&before), &row.delivery.state);
-        if !matches!(Lane::of(&row.delivery.state), Some(Lane::InFlight | Lane::Held)) {
-            database.save_counters(&row.action, &memory.ledger.account(&row.action).ended)?;
+        if attempted || ended {
+            database.save_counters(&row.action, &memory.ledger.account(&row.action).totals)?;
         }
         Ok(())
     }

@@ -144,7 +144,7 @@ impl Outbox {
         let mut memory = self.memory.borrow_mut();
         memory.ledger.moved(&row.action, None, &row.delivery.state);
         if ended {
-            database.save_counters(&row.action, &memory.ledger.account(&row.action).ended)?;
+            database.save_counters(&row.action, &memory.ledger.account(&row.action).totals)?;
         }
         Ok(Created { ticket, wakes_at, ended })
     }

@@ -36,9 +36,12 @@ impl Lane {
     }
 }
 
-/// What has ended, as stored for each action.
+/// The totals of an action, as stored with every settle.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct Totals {
+    /// Deliveries that came in. Counted by itself, so that the identity can be checked against it; stored
+    /// when something ends, so at a start the rows may tell of more.
+    pub accepted: u64,
     /// Deliveries that arrived.
     pub delivered: u64,
     /// Deliveries that were refused for good.
@@ -65,8 +68,8 @@ pub struct Attempts {
 /// One action's part of the ledger.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
-    /// What has ended.
-    pub ended: Ended,
+    /// What came in and what has ended.
+    pub totals: Totals,
     /// Deliveries that wait for their time.
     pub scheduled: u64,
     /// Leases that are out.
@@ -78,6 +81,13 @@ pub struct Account {
 }
 
 impl Account {
+    /// Takes in, at a start, what was accepted after the totals were last stored.
+    pub fn catch_up(&mut self) {
+        let Totals { delivered, rejected, exhausted, canceled, .. } = self.totals;
+        self.totals.accepted =
+            self.totals.accepted.max(delivered + rejected + exhausted + canceled + self.open());
+    }
+
     /// Deliveries that have something to do.
     pub const fn open(&self) -> u64 {
         self.scheduled + self.in_flight + self.held
@@ -114,6 +124,9 @@ impl Ledger {
     /// A delivery came in, or went from one state to the next.
     pub fn moved(&mut self, action: &Slug, from: Option<&State>, to: &State) {
         let account = self.account(action);
+        if from.is_none() {
+            account.totals.accepted += 1;
+        }
         if let Some(lane) = from.and_then(Lane::of) {
             let count = account.lane(lane);
             *count = count.saturating_sub(1);
@@ -125,16 +138,16 @@ impl Ledger {
             }
             State::InFlight { .. } => account.in_flight += 1,
             State::Held { .. } => account.held += 1,
-            State::Delivered { .. } => account.ended.delivered += 1,
-            State::Rejected { .. } => account.ended.rejected += 1,
-            State::Exhausted { .. } => account.ended.exhausted += 1,
-            State::Canceled { .. } => account.ended.canceled += 1,
+            State::Delivered { .. } => account.totals.delivered += 1,
+            State::Rejected { .. } => account.totals.rejected += 1,
+            State::Exhausted { .. } => account.totals.exhausted += 1,
+            State::Canceled { .. } => account.totals.canceled += 1,
         }
     }
 
     /// An attempt ended.
     pub fn attempted(&mut self, action: &Slug, verdict: Verdict) {
-        let attempts = &mut self.account(action).ended.attempts;
+        let attempts = &mut self.account(action).totals.attempts;
         match verdict {
             Verdict::Delivered => attempts.delivered += 1,
             Verdict::Retry => attempts.retry += 1,
@@ -180,9 +193,8 @@ pub struct Counts {
 
 impl Counts {
     fn of(account: &Account) -> Self {
-        let Ended { delivered, rejected, exhausted, canceled, attempts } = account.ended;
+        let Totals { accepted, delivered, rejected, exhausted, canceled, attempts } = account.totals;
         let open = account.open();
-        let accepted = delivered + rejected + exhausted + canceled + open;
         Self { accepted, delivered, rejected, exhausted, canceled, open, attempts }
     }
 
@@ -277,6 +289,17 @@ mod tests {
     }
 
     #[test]
+    fn a_start_counts_what_came_after_the_last_settle_and_hides_no_loss() {
+        let totals = Totals { accepted: 5, delivered: 3, ..Totals::default() };
+        let mut account = Account { totals, scheduled: 4, ..Account::default() };
+        account.catch_up();
+        assert_eq!(account.totals.accepted, 7, "two came in after the totals were stored");
+        let mut account = Account { totals, scheduled: 1, ..Account::default() };
+        account.catch_up();
+        assert_eq!(account.totals.accepted, 5, "one is missing, and shows");
+    }
+
+    #[test]
     fn remembers_the_earliest_due() {
         let mut ledger = Ledger::default();
         for due in [9, 4, 7] {
@@ -298,8 +321,8 @@ mod tests {
     #[test]
     fn stored_counters_format_unchanged() {
         assert_eq!(
-            serde_json::to_string(&Ended::default()).unwrap(),
-            r#"{"delivered":0,"rejected":0,"exhausted":0,"canceled":0,"attempts":{"delivered":0,"retry":0,"reject":0}}"#
+            serde_json::to_string(&Totals::default()).unwrap(),
+            r#"{"accepted":0,"delivered":0,"rejected":0,"exhausted":0,"canceled":0,"attempts":{"delivered":0,"retry":0,"reject":0}}"#
         );
     }
 }

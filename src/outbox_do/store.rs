@@ -8,7 +8,7 @@ use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
 use worker::{Error, Result, SqlStorageValue};
 
-use super::ledger::{Ended, Lane};
+use super::ledger::{Lane, Totals};
 use super::protocol::{Idempotency, NewEnrollment, Terms};
 use crate::database::{Database, Row};
 
@@ -353,16 +353,16 @@ impl Database {
     }
 
     /// The stored counters.
-    pub fn counters(&self) -> Result<Vec<(Slug, Ended)>> {
+    pub fn counters(&self) -> Result<Vec<(Slug, Totals)>> {
         let read = |mut row: Row| Ok((slug(&row.text()?)?, serde_json::from_str(&row.text()?)?));
         self.rows("SELECT action, counts FROM counters", vec![])?.into_iter().map(read).collect()
     }
 
     /// Stores an action's counters.
-    pub fn save_counters(&self, action: &Slug, ended: &Ended) -> Result<()> {
+    pub fn save_counters(&self, action: &Slug, totals: &Totals) -> Result<()> {
         self.run(
             "INSERT OR REPLACE INTO counters (action, counts) VALUES (?, ?)",
-            vec![action.as_str().into(), serde_json::to_string(ended)?.into()],
+            vec![action.as_str().into(), serde_json::to_string(totals)?.into()],
         )
         .map(drop)
     }
