@@ -199,7 +199,7 @@ impl Directory {
 fn look_up(id: &str) -> Look<WorkflowView> {
     let now = ambient::now();
     DIRECTORY
-        .with_borrow_mut(|directory| directory.views.look_up(&directory.confirmations, id, FRESH_MS, now))
+        .with_borrow_mut(|directory| directory.views.look_up(&mut directory.confirmations, id, FRESH_MS, now))
 }
 
 async fn ask_for_workflow(
@@ -232,8 +232,9 @@ async fn ask_for_workflow(
 
 async fn tokens(env: &Env, fresh_ms: u64) -> Result<Rc<TokenTable>, DirectoryError> {
     let now = ambient::now();
-    let look = DIRECTORY
-        .with_borrow_mut(|directory| directory.tokens.look_up(&directory.confirmations, &(), fresh_ms, now));
+    let look = DIRECTORY.with_borrow_mut(|directory| {
+        directory.tokens.look_up(&mut directory.confirmations, &(), fresh_ms, now)
+    });
     let question = match look {
         Look::Fresh(tokens) => return Ok(tokens),
         Look::Ask(question) => question,

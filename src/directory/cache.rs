@@ -14,7 +14,8 @@ use varde_core::time::{MINUTE_MS, SECOND_MS, UnixMs};
 pub const FRESH_MS: u64 = 4 * SECOND_MS;
 /// How long something is used that can't be confirmed, because the registry can't be reached.
 pub const STALE_MS: u64 = 5 * MINUTE_MS;
-/// After a question that failed, how long none is asked for what can still be used.
+/// After a question that failed, how often one is asked again for what can still be used. The request that
+/// asks may wait for nothing; the others go on.
 const PAUSE_AFTER_FAILURE_MS: u64 = SECOND_MS;
 
 /// What counts for all that an isolate remembers.
@@ -51,8 +52,15 @@ impl Confirmations {
         }
     }
 
-    fn failed_just_now(&self, now: UnixMs) -> bool {
-        self.failed_at.is_some_and(|at| is_within(PAUSE_AFTER_FAILURE_MS, at, now))
+    /// Whether to go on without asking, because the registry didn't answer lately. Where the answer is no,
+    /// the caller asks on behalf of those that come within the next second.
+    fn go_on_without(&mut self, now: UnixMs) -> bool {
+        let Some(failed_at) = self.failed_at else { return false };
+        let go_on = is_within(PAUSE_AFTER_FAILURE_MS, failed_at, now);
+        if !go_on {
+            self.failed_at = Some(now);
+        }
+        go_on
     }
 }
 
@@ -118,7 +126,7 @@ impl<K: Ord, V> Shelf<K, V> {
     /// Looks a thing up that counts as fresh for `fresh_ms`.
     pub fn look_up<Q: Ord + ?Sized>(
         &mut self,
-        confirmations: &Confirmations,
+        confirmations: &mut Confirmations,
         key: &Q,
         fresh_ms: u64,
         now: UnixMs,
@@ -126,9 +134,8 @@ impl<K: Ord, V> Shelf<K, V> {
     where
         K: Borrow<Q>,
     {
-        let question = |kept, usable| {
-            Look::Ask(Question { kept, usable, generation: confirmations.generation, asked_at: now })
-        };
+        let generation = confirmations.generation;
+        let question = |kept, usable| Look::Ask(Question { kept, usable, generation, asked_at: now });
         let Some(entry) = self.entries.get_mut(key) else { return question(None, false) };
         self.uses += 1;
         entry.last_use = self.uses;
@@ -138,7 +145,7 @@ impl<K: Ord, V> Shelf<K, V> {
             entry.confirmed_at = entry.confirmed_at.max(asked_at);
         }
         let usable = is_within(STALE_MS, entry.confirmed_at, now);
-        if is_within(fresh_ms, entry.confirmed_at, now) || (usable && confirmations.failed_just_now(now)) {
+        if is_within(fresh_ms, entry.confirmed_at, now) || (usable && confirmations.go_on_without(now)) {
             Look::Fresh(Rc::clone(&entry.value))
         } else {
             question(Some((Rc::clone(&entry.value), entry.changed_at)), usable)
@@ -260,7 +267,7 @@ mod tests {
         }
 
         fn look(&mut self, key: &str, now: u64) -> Look<u32> {
-            self.shelf.look_up(&self.confirmations, key, FRESH_MS, UnixMs(now))
+            self.shelf.look_up(&mut self.confirmations, key, FRESH_MS, UnixMs(now))
         }
 
         #[track_caller]
@@ -355,9 +362,11 @@ mod tests {
         let question = story.ask("a", 10_000);
         story.confirmations.failed(UnixMs(10_500));
         assert_eq!(question.fallback().as_deref(), Some(&7));
-        // No question for a second, so that not every request waits for what doesn't come.
+        // One question a second, so that not every request waits for what doesn't come.
         assert_eq!(story.fresh("a", 11_500), 7);
         assert!(story.ask("a", 11_501).fallback().is_some());
+        assert_eq!(story.fresh("a", 11_502), 7);
+        assert_eq!(story.fresh("a", 12_501), 7);
         assert!(story.ask("a", STALE_MS).fallback().is_some());
 
         let too_old = story.ask("a", STALE_MS + 1);
