@@ -1,6 +1,10 @@
 //! A Durable Object's SQLite: migrations, statements, rows. Every statement is metered.
 
-use worker::{SqlCursor, SqlStorage, SqlStorageValue};
+use std::panic::AssertUnwindSafe;
+
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::{SqlCursor, SqlStorage, SqlStorageValue, Storage};
 
 use crate::metering;
 
@@ -134,5 +138,51 @@ impl Row {
     /// When it isn't one.
     pub fn number(&mut self) -> worker::Result<u64> {
         self.optional_number()?.ok_or_else(|| worker::Error::from("expected a number, found NULL"))
+    }
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// A Durable Object's storage, for the one call that the bindings lack.
+    type Transactional;
+
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    fn transaction_sync(
+        this: &Transactional,
+        work: &mut dyn FnMut() -> Result<JsValue, JsValue>,
+    ) -> Result<JsValue, JsValue>;
+}
+
+/// Does `work` whole or not at all: on an error or a panic none of its writes stay. Without this, writes
+/// made before an error are committed.
+///
+/// # Errors
+/// `work`'s own, or the transaction's.
+pub fn atomically<T>(storage: &Storage, work: impl FnOnce() -> worker::Result<T>) -> worker::Result<T> {
+    let mut state = (Some(work), None);
+    let storage: &Transactional = storage.as_raw().unchecked_ref();
+    // After a panic nothing of this is looked at again: the unwinding goes on through the runtime.
+    let mut held = AssertUnwindSafe(&mut state);
+    let transaction = storage.transaction_sync(&mut move || {
+        let (work, outcome) = &mut **held;
+        let work = work.take().ok_or_else(|| JsValue::from_str("the runtime ran a transaction twice"))?;
+        match work() {
+            Ok(value) => {
+                *outcome = Some(Ok(value));
+                Ok(JsValue::UNDEFINED)
+            }
+            Err(error) => {
+                let thrown = JsValue::from_str(&error.to_string());
+                *outcome = Some(Err(error));
+                // The throw is what rolls it back.
+                Err(thrown)
+            }
+        }
+    });
+    match (state.1, transaction) {
+        (Some(Err(error)), _) => Err(error),
+        (_, Err(error)) => Err(worker::Error::from(error)),
+        (Some(Ok(value)), Ok(_)) => Ok(value),
+        (None, Ok(_)) => Err(worker::Error::from("the runtime didn't run the transaction")),
     }
 }

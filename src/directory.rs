@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use varde_core::controls::Controls;
 use varde_core::endpoint_url::Policy;
 use varde_core::secret::seal::UnsealError;
-use varde_core::secret::{MasterKey, Secret, StoredSecret};
+use varde_core::secret::{Sealed, Secret, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::SECOND_MS;
 use varde_core::token::{Scope, TokenHash};
@@ -273,6 +273,26 @@ async fn ask<Reply: DeserializeOwned>(env: &Env, message: &RegistryCall) -> Resu
     Err(DirectoryError::Unreachable { cause })
 }
 
+/// A secret by its name, asked for anew: for a delivery whose action has named another one since, so it is
+/// rare. `None` where there is none.
+///
+/// # Errors
+/// When the registry can't be reached, or the value can't be opened.
+pub async fn secret(
+    env: &Env,
+    config: &Config,
+    name: &Slug,
+) -> Result<Option<StoredSecret<Secret>>, DirectoryError> {
+    let message = RegistryCall::ReadSecrets { names: vec![name.clone()] };
+    let found: Vec<StoredSecret<Sealed>> = ask(env, &message).await?;
+    found.into_iter().next().map(|sealed| opened(&sealed, config)).transpose()
+}
+
+fn opened(sealed: &StoredSecret<Sealed>, config: &Config) -> Result<StoredSecret<Secret>, DirectoryError> {
+    let key = config.master_key.as_ref().map_err(|error| DirectoryError::Config(error.clone()))?;
+    sealed.unseal(key).map_err(|why| DirectoryError::Sealed { secret: sealed.name.clone(), why })
+}
+
 fn view_of(id: &Slug, snapshot: Snapshot, config: &Config) -> Result<WorkflowView, DirectoryError> {
     let doc = serde_json::from_str(snapshot.doc.get())
         .map_err(|error| broken(&format!("workflow `{id}`: {error}")))?;
@@ -283,10 +303,7 @@ fn view_of(id: &Slug, snapshot: Snapshot, config: &Config) -> Result<WorkflowVie
     })?;
     let mut secrets = BTreeMap::new();
     for sealed in snapshot.secrets {
-        let key: &MasterKey =
-            config.master_key.as_ref().map_err(|error| DirectoryError::Config(error.clone()))?;
-        let secret =
-            sealed.unseal(key).map_err(|why| DirectoryError::Sealed { secret: sealed.name.clone(), why })?;
+        let secret = opened(&sealed, config)?;
         secrets.insert(sealed.name, secret);
     }
     let Snapshot { uid, controls, .. } = snapshot;

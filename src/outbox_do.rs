@@ -31,7 +31,7 @@ use self::ledger::{Account, Ledger};
 use self::protocol::{Acknowledged, Home, OpenCount, OutboxCall, SettleReply};
 use self::store::{AttemptLog, DeliveryRow, Finale};
 use crate::ambient;
-use crate::database::Database;
+use crate::database::{Database, atomically};
 
 /// Leases that one accept hands out and one sender takes: a Worker invocation has six connections.
 pub const LEASES_PER_CALL: usize = 6;
@@ -133,6 +133,11 @@ impl Outbox {
                 reply(&Acknowledged {})
             }
         }
+    }
+
+    /// Does `work` in one transaction. When it fails, the memory is in doubt, too: see [`DoubtUnlessDone`].
+    fn atomically<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        atomically(&self.state.storage(), work)
     }
 
     fn database(&self) -> Result<&Database> {

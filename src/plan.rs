@@ -9,6 +9,10 @@ use varde_core::workflow::Action;
 
 use crate::outbox_do::protocol::{Plan, Planned, Terms};
 
+/// Largest request as JSON, in which a quote takes two bytes and a control character six: a row ends at
+/// 2 MB, and the delivery's end with its response and outputs must fit beside it.
+const MAX_STORED_REQUEST_BYTES: usize = 1_700_000;
+
 /// Renders the action's request; one that can't be sent is a plan, too, with its reason. Gives back the
 /// request beside its stored form, so that a first attempt needn't read it again.
 ///
@@ -27,7 +31,12 @@ pub fn plan(
                 auth: action.auth().clone(),
                 retry: action.retry().clone(),
             };
-            let plan = Plan::Send { terms, request: to_raw_value(&request)? };
+            let stored = to_raw_value(&request)?;
+            if stored.get().len() > MAX_STORED_REQUEST_BYTES {
+                let plan = Plan::Unsendable { reason: "request_too_large".to_owned() };
+                return Ok((Planned { action: slug, plan }, None));
+            }
+            let plan = Plan::Send { terms, request: stored };
             Ok((Planned { action: slug, plan }, Some(request)))
         }
         Err(unsendable) => {

@@ -15,18 +15,19 @@ use varde_core::auth::ApplyError;
 use varde_core::delivery::LEASE_GRACE_MS;
 use varde_core::enrollment::{Next, next_after};
 use varde_core::expr::Context as Values;
-use varde_core::ids::DeliveryId;
+use varde_core::ids::{DeliveryId, EnrollmentId};
 use varde_core::outcome::Verdict;
 use varde_core::outputs::Outputs;
 use varde_core::record::EnrollmentInput;
 use varde_core::request::Request as HttpRequest;
+use varde_core::secret::{Secret, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
 use worker::{Context, Delay, Env, Request, Response, Result};
 
 use self::attempt::Attempted;
 use crate::config::Config;
-use crate::directory::{self, WorkflowView};
+use crate::directory::{self, DirectoryError, WorkflowView};
 use crate::outbox_do::protocol::{
     Advance, AdvanceWork, HandOver, Home, Lease, OutboxCall, Return, Settle, SettleReply, Terms, Then,
     Ticket, Work,
@@ -138,12 +139,29 @@ impl Sender {
         if view.controls.pause_reason(&errand.action).is_some() {
             return self.give_back(delivery, lease, "paused", lease_ends).await;
         }
-        let attempted = match attempt::make(&errand, &view, self.config.url_rule).await {
+        let secret = match self.secret_of(&errand, &view).await {
+            Ok(secret) => secret,
+            Err(error) => return self.give_back(delivery, lease, error.code(), lease_ends).await,
+        };
+        let attempted = match attempt::make(&errand, &view, secret.as_ref(), self.config.url_rule).await {
             Ok(attempted) => attempted,
             Err(error) => return self.give_back(delivery, lease, reason_of(&error), lease_ends).await,
         };
         let settle = self.settle_of(&errand, &view, &attempted);
         self.tell(&OutboxCall::Settle(settle), lease_ends).await
+    }
+
+    /// The secret that the delivery needs: one that the workflow names today, or named when it was rendered.
+    async fn secret_of(
+        &self,
+        errand: &Errand,
+        view: &WorkflowView,
+    ) -> std::result::Result<Option<StoredSecret<Secret>>, DirectoryError> {
+        let Some(name) = errand.terms.auth.secret() else { return Ok(None) };
+        match view.secrets.get(name) {
+            Some(secret) => Ok(Some(secret.clone())),
+            None => directory::secret(&self.env, &self.config, name).await,
+        }
     }
 
     /// The settle of an attempt: with the enrollment's next request, if this sender can render it.
@@ -183,6 +201,10 @@ impl Sender {
     async fn advance(&self, work: AdvanceWork) -> Option<Work> {
         let view = match directory::workflow(&self.env, &self.config, &self.home.workflow).await {
             Ok(view) => view,
+            Err(DirectoryError::UnknownWorkflow { .. }) => {
+                let then = Then::Failed { reason: "workflow_changed".to_owned() };
+                return self.tell_advance(work.enrollment, work.after, then).await;
+            }
             // The outbox asks again.
             Err(error) => {
                 log::error("advance_postponed", &error);
@@ -203,8 +225,11 @@ impl Sender {
                 }
             }
         };
-        let advance =
-            Advance { enrollment: work.enrollment, after: work.after, then, budget_ms: self.budget_ms() };
+        self.tell_advance(work.enrollment, work.after, then).await
+    }
+
+    async fn tell_advance(&self, enrollment: EnrollmentId, after: Slug, then: Then) -> Option<Work> {
+        let advance = Advance { enrollment, after, then, budget_ms: self.budget_ms() };
         self.tell(&OutboxCall::Advance(advance), self.ends_at).await
     }
 

@@ -14,7 +14,7 @@ use crate::outbox_do::protocol::{CancelReply, OutboxCall};
 /// `GET …/deliveries`.
 pub async fn list(call: &mut Call, id: &str) -> Result<Response, Problem> {
     let known = ["status", "action", "record", "since", "until", "limit", "cursor"];
-    listing::list(call, id, &known, OutboxCall::Deliveries).await
+    listing::list(call, id, &known, &listing::DELIVERIES).await
 }
 
 /// `GET …/deliveries/{did}`.

@@ -14,7 +14,7 @@ use varde_core::request::Request as HttpRequest;
 use worker::Response;
 
 use crate::directory::{self, WorkflowView};
-use crate::http::call::{Call, MAX_BATCH_BODY_BYTES};
+use crate::http::call::{Call, MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES};
 use crate::http::error::Problem;
 use crate::http::listing;
 use crate::idempotency;
@@ -56,6 +56,10 @@ pub async fn enroll(call: &mut Call, id: &str) -> Result<Response, Problem> {
 
 /// `POST …/enrollments/batch`: each input stands for itself, a bad one doesn't hold up the others.
 pub async fn enroll_batch(call: &mut Call, id: &str) -> Result<Response, Problem> {
+    if call.header("idempotency-key").is_some() {
+        let detail = "a batch takes an `idempotency_key` in each input, and no Idempotency-Key header";
+        return Err(Problem::unprocessable("invalid_idempotency_key", detail));
+    }
     let body = call.json_within(MAX_BATCH_BODY_BYTES).await?;
     let view = directory::workflow_by_id(&call.env, &call.config, id).await?;
     let inputs = batch_inputs(&body)?;
@@ -81,13 +85,8 @@ pub async fn enroll_batch(call: &mut Call, id: &str) -> Result<Response, Problem
 
 /// `GET …/enrollments`.
 pub async fn list(call: &mut Call, id: &str) -> Result<Response, Problem> {
-    listing::list(
-        call,
-        id,
-        &["status", "record", "since", "until", "limit", "cursor"],
-        OutboxCall::Enrollments,
-    )
-    .await
+    listing::list(call, id, &["status", "record", "since", "until", "limit", "cursor"], &listing::ENROLLMENTS)
+        .await
 }
 
 /// `GET …/enrollments/{eid}`.
@@ -157,6 +156,9 @@ fn prepare(
     let record = input.record().id().to_owned();
     let shard = shard_of(&record, view.workflow.shards());
     let raw = to_raw_value(&input)?;
+    if raw.get().len() > MAX_BODY_BYTES {
+        return Err(Problem::too_large(MAX_BODY_BYTES));
+    }
     let idempotency = key.map(|key| idempotency::used(&key, &record, raw.get())).transpose()?;
     let values = Values {
         object_type: view.workflow.object_type(),
@@ -265,6 +267,9 @@ fn answer_to(view: &WorkflowView, result: &Accepted) -> Result<Value, Problem> {
             "idempotency_key_reused",
             format!("this Idempotency-Key was used for another input, by enrollment {id}"),
         )),
+        Accepted::Failed => {
+            Err(Problem::unavailable("not_stored", "the enrollment could not be stored; repeat it"))
+        }
         Accepted::Full => Err(Problem::too_many(
             "outbox_full",
             "too many deliveries of this workflow are open; nothing was stored",

@@ -15,19 +15,14 @@ const DEFAULT_LIMIT: usize = 50;
 /// Most items on a page.
 const MAX_LIMIT: usize = 100;
 
-/// Answers a list call; `known` are its query parameters, `look_up` what the outboxes are asked.
-pub async fn list(
-    call: &mut Call,
-    id: &str,
-    known: &[&str],
-    look_up: fn(Query) -> OutboxCall,
-) -> Result<Response, Problem> {
+/// Answers a list call; `known` are its query parameters.
+pub async fn list(call: &mut Call, id: &str, known: &[&str], kind: &Kind) -> Result<Response, Problem> {
     call.known_query(known)?;
-    let query = query_of(call)?;
+    let query = query_of(call, kind)?;
     let view = directory::workflow_by_id(&call.env, &call.config, id).await?;
     let shards = 0..view.workflow.shards();
     let asked = shards.map(|shard| {
-        let message = look_up(query.clone());
+        let message = (kind.look_up)(query.clone());
         let (env, uid) = (&call.env, &view.uid);
         async move { outbox::call::<Page>(env, uid, shard, &message).await }
     });
@@ -38,7 +33,7 @@ pub async fn list(
     Ok(Response::from_json(&body)?)
 }
 
-fn query_of(call: &Call) -> Result<Query, Problem> {
+fn query_of(call: &Call, kind: &Kind) -> Result<Query, Problem> {
     let number = |name: &str| match call.query(name) {
         None => Ok(None),
         Some(text) => text.parse::<u64>().map(Some).map_err(|_| {
@@ -57,15 +52,13 @@ fn query_of(call: &Call) -> Result<Query, Problem> {
         }
     };
     let status = call.query("status");
-    if let Some(unknown) = status.as_deref().filter(|status| !STATUSES.contains(status)) {
-        let detail = format!("`status` must be one of {}, found `{unknown}`", STATUSES.join(", "));
+    if let Some(unknown) = status.as_deref().filter(|status| !kind.statuses.contains(status)) {
+        let detail = format!("`status` must be one of {}, found `{unknown}`", kind.statuses.join(", "));
         return Err(Problem::unprocessable("invalid_parameter", detail));
     }
     let before = call.query("cursor");
     // A cursor is the last id that was shown; anything else would silently show everything, or nothing.
-    if before.as_deref().is_some_and(|cursor| {
-        cursor.parse::<EnrollmentId>().is_err() && cursor.parse::<DeliveryId>().is_err()
-    }) {
+    if before.as_deref().is_some_and(|cursor| !(kind.is_id)(cursor)) {
         let detail = "`cursor` must be a `next_cursor` of this list";
         return Err(Problem::unprocessable("invalid_parameter", detail));
     }
@@ -80,19 +73,26 @@ fn query_of(call: &Call) -> Result<Query, Problem> {
     })
 }
 
-/// The states of deliveries and of enrollments.
-const STATUSES: [&str; 10] = [
-    "scheduled",
-    "in_flight",
-    "held",
-    "delivered",
-    "rejected",
-    "exhausted",
-    "canceled",
-    "running",
-    "completed",
-    "failed",
-];
+/// What is listed.
+pub struct Kind {
+    look_up: fn(Query) -> OutboxCall,
+    is_id: fn(&str) -> bool,
+    statuses: &'static [&'static str],
+}
+
+/// Deliveries.
+pub const DELIVERIES: Kind = Kind {
+    look_up: OutboxCall::Deliveries,
+    is_id: |text| text.parse::<DeliveryId>().is_ok(),
+    statuses: &["scheduled", "in_flight", "held", "delivered", "rejected", "exhausted", "canceled"],
+};
+
+/// Enrollments.
+pub const ENROLLMENTS: Kind = Kind {
+    look_up: OutboxCall::Enrollments,
+    is_id: |text| text.parse::<EnrollmentId>().is_ok(),
+    statuses: &["running", "completed", "failed", "canceled"],
+};
 
 /// One page out of one of each shard. Ids below the highest point that some shard stopped at haven't been
 /// looked at everywhere yet, so the page ends there.

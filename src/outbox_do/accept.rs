@@ -11,8 +11,8 @@ use super::enrollment::Ending;
 use super::protocol::{Accept, AcceptReply, Accepted, Home, NewEnrollment, Plan, Planned, Terms, Ticket};
 use super::store::{DeliveryRow, Finale};
 use super::{LEASES_PER_ACTION, LEASES_PER_CALL, OPEN_LIMIT, Outbox};
-use crate::ambient;
 use crate::registry;
+use crate::{ambient, log};
 
 /// How long an idempotency key is remembered.
 const IDEMPOTENCY_MS: u64 = DAY_MS;
@@ -34,7 +34,13 @@ impl Outbox {
         let mut leases_left = accept.leases.min(LEASES_PER_CALL);
         let mut wake = UnixMs(u64::MAX);
         for new in accept.enrollments {
-            let (result, created) = self.accept_one(new, leases_left > 0, now)?;
+            let one = self.atomically(|| self.accept_one(new, leases_left > 0, now));
+            let (result, created) = one.unwrap_or_else(|error| {
+                // One that can't be stored doesn't hold up the others; what it did to the counts is in doubt.
+                log::error("accept_failed", &error);
+                self.doubt();
+                (Accepted::Failed, None)
+            });
             reply.results.push(result);
             if let Some(created) = created {
                 wake = wake.min(created.wakes_at);

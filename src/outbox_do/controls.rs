@@ -28,7 +28,7 @@ impl Outbox {
                 self.database()?.set_meta("untold", "[]")?;
             }
         }
-        self.align(ambient::now())?;
+        self.atomically(|| self.align(ambient::now()))?;
         self.arm_for_open_work().await?;
         Ok(Acknowledged {})
     }
@@ -65,11 +65,17 @@ impl Outbox {
 
     /// Whether rows still differ from the controls.
     pub(super) fn out_of_line(&self) -> bool {
-        !self.misplaced().is_empty()
+        let memory = self.memory.borrow();
+        let waiting = memory.controls.cancel_open && memory.advancing;
+        drop(memory);
+        waiting || !self.misplaced().is_empty()
     }
 
     /// One step towards rows that agree with the controls.
     pub(super) fn align(&self, now: UnixMs) -> Result<()> {
+        if self.memory.borrow().controls.cancel_open {
+            self.cancel_waiting(STEP)?;
+        }
         for (action, lane, event) in self.misplaced() {
             for mut row in self.waking(lane, &action, UnixMs(u64::MAX), STEP)? {
                 if event == Event::Cancel {

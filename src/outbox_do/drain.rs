@@ -54,10 +54,10 @@ impl Outbox {
         #[cfg(feature = "testing")]
         assert!(!std::mem::take(&mut self.memory.borrow_mut().panic_in_alarm), "asked to panic in the alarm");
         let now = ambient::now();
-        self.end_leases(now)?;
-        self.align(now)?;
+        self.atomically(|| self.end_leases(now))?;
+        self.atomically(|| self.align(now))?;
         self.tell_registry().await?;
-        let work = self.take_work(ambient::now())?;
+        let work = self.atomically(|| self.take_work(ambient::now()))?;
         self.hand_over(work).await?;
         let now = ambient::now();
         self.database()?.prune_idempotency(now, KEYS_PER_ALARM)?;

@@ -84,6 +84,12 @@ impl Outbox {
     /// The answer to an [`AdvanceWork`]. Safe to repeat: the second time there is nothing to advance.
     pub(super) async fn advance(&self, advance: Advance) -> Result<SettleReply> {
         let now = ambient::now();
+        let reply = self.atomically(|| self.advance_rows(advance, now))?;
+        self.arm_for_open_work().await?;
+        Ok(reply)
+    }
+
+    fn advance_rows(&self, advance: Advance, now: UnixMs) -> Result<SettleReply> {
         let Some(row) = self.database()?.enrollment(advance.enrollment)? else {
             return Ok(SettleReply::ignored("unknown_enrollment"));
         };
@@ -101,7 +107,6 @@ impl Outbox {
         if work.is_none() {
             work = self.due_work(advance.budget_ms, now)?;
         }
-        self.arm_for_open_work().await?;
         Ok(SettleReply { ignored: None, work })
     }
 
@@ -133,6 +138,19 @@ impl Outbox {
             outputs.insert(delivery.action.to_string(), found["values"].take());
         }
         Ok(serde_json::value::to_raw_value(&outputs)?)
+    }
+
+    /// The workflow is deleted: what waits for its next step ends, too.
+    pub(super) fn cancel_waiting(&self, limit: usize) -> Result<()> {
+        for row in self.database()?.enrollments_to_advance(UnixMs(u64::MAX), limit)? {
+            self.change_course(row.id, |course| {
+                course.after = None;
+                course.ended = Some("canceled".to_owned());
+                None
+            })?;
+        }
+        self.memory.borrow_mut().advancing = self.database()?.first_advance()?.is_some();
+        Ok(())
     }
 
     fn fail(&self, id: EnrollmentId, reason: &str) -> Result<()> {

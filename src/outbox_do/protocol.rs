@@ -173,6 +173,8 @@ pub enum Accepted {
         /// The enrollment that has the key.
         id: EnrollmentId,
     },
+    /// It can't be stored; nothing was.
+    Failed,
     /// Too much is open in this shard; nothing was stored.
     Full,
     /// The workflow takes no more enrollments; nothing was stored.

@@ -21,8 +21,15 @@ impl Outbox {
     /// Takes in how an attempt ended. Safe to repeat: the second time it is ignored, and says so.
     pub(super) async fn settle(&self, settle: Settle) -> Result<SettleReply> {
         let now = ambient::now();
+        let (reply, moved) = self.atomically(|| self.settle_rows(settle, now))?;
+        self.arm_after(moved.as_ref(), reply.work.as_ref(), now).await?;
+        Ok(reply)
+    }
+
+    /// The rows of a settle: the delivery's end and its enrollment's next step stand or fall together.
+    fn settle_rows(&self, settle: Settle, now: UnixMs) -> Result<(SettleReply, Option<Moved>)> {
         let Some(mut row) = self.database()?.delivery(settle.delivery)? else {
-            return Ok(SettleReply::ignored("unknown_delivery"));
+            return Ok((SettleReply::ignored("unknown_delivery"), None));
         };
         let was_at_cap = self.at_cap(&row.action);
         let event =
@@ -30,7 +37,7 @@ impl Outbox {
         let at = Circumstances { now, dice: ambient::fraction(), policy: &row.terms.retry };
         let step = match row.delivery.step(&event, at) {
             Ok(step) => step,
-            Err(refused) => return Ok(SettleReply::ignored(refused.code())),
+            Err(refused) => return Ok((SettleReply::ignored(refused.code()), None)),
         };
         let response = settle.response.map(|raw| serde_json::from_str(raw.get())).transpose()?;
         self.store_step(&mut row, step, Settled { response, outputs: settle.outputs }, now)?;
@@ -43,25 +50,31 @@ impl Outbox {
         if work.is_none() {
             work = self.due_work(settle.budget_ms, now)?;
         }
-        self.arm_after(&row, was_at_cap, now).await?;
-        Ok(SettleReply { ignored: None, work })
+        let moved = Moved { wakes_at: row.delivery.state.wakes_at(), was_at_cap };
+        Ok((SettleReply { ignored: None, work }, Some(moved)))
     }
 
     /// Takes a lease back with nothing sent.
     pub(super) async fn take_back(&self, given_back: &Return) -> Result<SettleReply> {
         let now = ambient::now();
+        let (reply, moved) = self.atomically(|| self.take_back_rows(given_back, now))?;
+        self.arm_after(moved.as_ref(), None, now).await?;
+        Ok(reply)
+    }
+
+    fn take_back_rows(&self, given_back: &Return, now: UnixMs) -> Result<(SettleReply, Option<Moved>)> {
         let Some(mut row) = self.database()?.delivery(given_back.delivery)? else {
-            return Ok(SettleReply::ignored("unknown_delivery"));
+            return Ok((SettleReply::ignored("unknown_delivery"), None));
         };
         let was_at_cap = self.at_cap(&row.action);
         let event = Event::Return { lease: given_back.lease, reason: &given_back.reason };
         let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
         match row.delivery.step(&event, at) {
             Ok(step) => self.store_step(&mut row, step, Settled::default(), now)?,
-            Err(refused) => return Ok(SettleReply::ignored(refused.code())),
+            Err(refused) => return Ok((SettleReply::ignored(refused.code()), None)),
         }
-        self.arm_after(&row, was_at_cap, now).await?;
-        Ok(SettleReply { ignored: None, work: None })
+        let moved = Moved { wakes_at: row.delivery.state.wakes_at(), was_at_cap };
+        Ok((SettleReply { ignored: None, work: None }, Some(moved)))
     }
 
     /// A person ends a delivery; its enrollment ends with it.
@@ -69,10 +82,10 @@ impl Outbox {
         let now = ambient::now();
         let Some(mut row) = self.database()?.delivery(id)? else { return Ok(CancelReply::Unknown) };
         let was_at_cap = self.at_cap(&row.action);
-        if !self.cancel_row(&mut row, now)? {
+        if !self.atomically(|| self.cancel_row(&mut row, now))? {
             return Ok(CancelReply::Ended);
         }
-        self.arm_after(&row, was_at_cap, now).await?;
+        self.arm_after(Some(&Moved { wakes_at: None, was_at_cap }), None, now).await?;
         Ok(CancelReply::Canceled)
     }
 
@@ -147,18 +160,22 @@ impl Outbox {
         self.memory.borrow_mut().ledger.account(action).in_flight >= LEASES_PER_ACTION
     }
 
-    /// Sees to the alarm after a delivery has moved. Beyond its own wake-up that matters only where the
-    /// move made room under the cap, or left due work that nobody took.
-    async fn arm_after(&self, row: &DeliveryRow, was_at_cap: bool, now: UnixMs) -> Result<()> {
+    /// Sees to the alarm after a delivery has moved: for its own wake-up, for the lease that was handed out
+    /// with it, and for all open work where the move made room under the cap or left something due.
+    async fn arm_after(&self, moved: Option<&Moved>, handed: Option<&Work>, now: UnixMs) -> Result<()> {
         if !self.memory.borrow().untold.is_empty() {
             // The registry is to hear at once that an endpoint is gone.
             return self.arm(now).await;
         }
         let left_over = || self.memory.borrow().advancing || !self.actions_with_due(now).is_empty();
-        if was_at_cap || left_over() {
+        if moved.is_some_and(|moved| moved.was_at_cap) || left_over() {
             return self.arm_for_open_work().await;
         }
-        match row.delivery.state.wakes_at() {
+        let lease_ends = match handed {
+            Some(Work::Send(lease)) => Some(now.plus_ms(lease.ticket.lease_ms)),
+            Some(Work::Advance(_)) | None => None,
+        };
+        match moved.and_then(|moved| moved.wakes_at).into_iter().chain(lease_ends).min() {
             Some(at) => self.arm(at).await,
             None => Ok(()),
         }
@@ -198,4 +215,12 @@ impl Outbox {
         }
         Ok(rows)
     }
+}
+
+/// A delivery that has moved, as far as the alarm is concerned.
+struct Moved {
+    /// When it must be looked at again.
+    wakes_at: Option<UnixMs>,
+    /// Whether its action had all its leases out before.
+    was_at_cap: bool,
 }

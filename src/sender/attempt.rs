@@ -8,7 +8,7 @@ use varde_core::auth::{self, ApplyError, AttemptStamp};
 use varde_core::endpoint_url::{EndpointUrl, Policy};
 use varde_core::outcome::{Outcome, RetryAfter};
 use varde_core::outputs::{self, Picked};
-use varde_core::secret::{Mask, StoredSecret};
+use varde_core::secret::{Mask, Secret, StoredSecret};
 use varde_core::workflow::Action;
 
 use super::Errand;
@@ -56,9 +56,13 @@ pub struct StoredResponse {
 ///
 /// # Errors
 /// When the request can't be authenticated; nothing was sent.
-pub async fn make(errand: &Errand, view: &WorkflowView, rule: Policy) -> Result<Attempted, ApplyError> {
+pub async fn make(
+    errand: &Errand,
+    view: &WorkflowView,
+    secret: Option<&StoredSecret<Secret>>,
+    rule: Policy,
+) -> Result<Attempted, ApplyError> {
     let started = ambient::now();
-    let secret = errand.terms.auth.secret().and_then(|name| view.secrets.get(name));
     let stamp =
         AttemptStamp { delivery: errand.ticket.delivery, number: errand.ticket.attempt, now: started };
     let outgoing = auth::apply(
@@ -89,7 +93,7 @@ pub async fn make(errand: &Errand, view: &WorkflowView, rule: Policy) -> Result<
         let Picked { values, note } = outputs::pick(declared, &answer.body.bytes);
         StoredOutputs { values, note: note.map(|note| note.to_string()) }
     });
-    let mask = Mask::new(view.secrets.values().flat_map(StoredSecret::values));
+    let mask = Mask::new(view.secrets.values().chain(secret).flat_map(StoredSecret::values));
     Ok(Attempted { outcome, duration_ms, response: Some(stored(&answer, &mask)), outputs })
 }
 
