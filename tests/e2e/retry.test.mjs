@@ -110,7 +110,7 @@ describe("an endpoint that is down for a while", { concurrency: true }, () => {
 
   it("is given up when the window is used up, after the whole schedule", async () => {
     const endpoint = receiver.endpoint("/never", 503);
-    const retry = { first_ms: 200, factor: 2, max_ms: 800, max_age_ms: 4_000, jitter: 0 };
+    const retry = { first_ms: 200, factor: 2, max_ms: 800, max_age_ms: 4_400, jitter: 0 };
     const gaps = [200, 400, 800, 800, 800, 800, 800];
     const enrollment = await begin("never", endpoint, { retry });
     const delivery = await api.settled("never", enrollment, "exhausted");
@@ -119,7 +119,7 @@ describe("an endpoint that is down for a while", { concurrency: true }, () => {
     assert.equal(delivery.reason, "window_used_up");
     assert.equal(delivery.next_due, undefined);
     assert.equal(endpoint.requests.length, attempts.length);
-    // Seven attempts are what fits into 4 s; a slow machine may get fewer in, but no machine more.
+    // Seven attempts are what fits into 4.4 s; a slow machine may get fewer in, but no machine more.
     assert.ok(attempts.length >= 3 && attempts.length <= 7, `${attempts.length} attempts`);
     for (let n = 1; n < attempts.length; n++) {
       assertGap(endpoint.requests[n - 1], endpoint.requests[n], attempts[n - 1], gaps[n - 1]);
@@ -127,7 +127,9 @@ describe("an endpoint that is down for a while", { concurrency: true }, () => {
     }
     const another = delivery.settled_at + gaps[attempts.length - 1];
     assert.ok(another > delivery.created_at + retry.max_age_ms, "it isn't given up while another attempt fits");
-    assert.equal(attempts.at(-1).next_due, undefined);
+    // On a slow machine the last one planned may have come too late, and was not made: that is the rule.
+    const missed = delivery.settled_at > attempts[0].started_at + retry.max_age_ms;
+    assert.ok(missed || attempts.at(-1).next_due === undefined, "nothing is planned that isn't made");
 
     const stats = await api.drained("never");
     assert.equal(stats.exhausted, 1);
