@@ -57,7 +57,7 @@ impl Database {
     /// # Errors
     /// When SQLite refuses it.
     pub fn rows(&self, sql: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<Vec<Row>> {
-        let cursor = self.sql.exec(sql, bindings)?;
+        let cursor = self.exec(sql, bindings)?;
         let rows = cursor.raw().map(|row| row.map(|cells| Row { cells: cells.into_iter() })).collect();
         metering::sql(&cursor);
         rows
@@ -68,9 +68,16 @@ impl Database {
     /// # Errors
     /// When SQLite refuses it.
     pub fn run(&self, sql: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<SqlCursor> {
-        let cursor = self.sql.exec(sql, bindings)?;
+        let cursor = self.exec(sql, bindings)?;
         metering::sql(&cursor);
         Ok(cursor)
+    }
+
+    fn exec(&self, sql: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<SqlCursor> {
+        if metering::statement_fails() {
+            return Err(worker::Error::from("asked to fail"));
+        }
+        self.sql.exec(sql, bindings)
     }
 
     /// A value of the `meta` table.

@@ -1,10 +1,16 @@
 //! What a delivery costs, counted for the tests: calls to Durable Objects, rows written, rows read.
-//! Without the feature `testing` nothing is counted and nothing is compiled in.
+//! And a fault to order: the statement that is to fail. Without the feature `testing` nothing is counted and nothing is compiled in.
 
 use worker::SqlCursor;
 
 #[cfg(feature = "testing")]
 pub use counting::*;
+
+/// Whether the statement that is about to run is to fail.
+#[cfg(not(feature = "testing"))]
+pub const fn statement_fails() -> bool {
+    false
+}
 
 /// Counts a call to a Durable Object.
 #[cfg(not(feature = "testing"))]
@@ -49,6 +55,27 @@ mod counting {
         static COUNTERS: Cell<Counters> = const { Cell::new(Counters {
             object_calls: 0, rows_written: 0, rows_read: 0, rows_read_by_take: 0, taken: 0, read_before_take: 0,
         }) };
+    }
+
+    thread_local! {
+        static STATEMENTS_UNTIL_FAULT: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// Orders a fault: the `n`th statement from now on fails, once. 0 takes the order back.
+    pub fn fail_statement(n: u32) {
+        STATEMENTS_UNTIL_FAULT.set(n);
+    }
+
+    /// Whether the statement that is about to run is to fail.
+    pub fn statement_fails() -> bool {
+        let left = STATEMENTS_UNTIL_FAULT.get();
+        STATEMENTS_UNTIL_FAULT.set(left.saturating_sub(1));
+        left == 1
+    }
+
+    /// Statements that still run before the fault; 0 when it has come.
+    pub fn until_fault() -> u32 {
+        STATEMENTS_UNTIL_FAULT.get()
     }
 
     fn count(change: impl FnOnce(&mut Counters)) {

@@ -12,6 +12,11 @@ use crate::{metering, outbox, sweep};
 pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Problem> {
     match rest {
         ["counters"] => Ok(Response::from_json(&metering::counters())?),
+        ["fail-statement"] => {
+            metering::fail_statement(call.query("n").and_then(|n| n.parse().ok()).unwrap_or(0));
+            Ok(Response::ok("ordered")?)
+        }
+        ["until-fault"] => Ok(Response::from_json(&metering::until_fault())?),
         ["panic"] => panic!("asked to panic at the edge"),
         ["panic-outbox"] => panic_in_outbox(call, false).await,
         ["panic-alarm"] => panic_in_outbox(call, true).await,
