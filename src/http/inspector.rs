@@ -144,13 +144,13 @@ fn limit_of(query: Option<&str>) -> Result<u64, Problem> {
     let limit = text.parse().ok().filter(|limit| (1..=MAX_REQUESTS).contains(limit));
     limit.ok_or_else(|| {
         let detail = format!("`limit` must be a whole number from 1 to {MAX_REQUESTS}, found `{text}`");
-        Problem::bad_request("invalid_parameter", detail)
+        Problem::unprocessable("invalid_parameter", detail)
     })
 }
 
 fn before_of(query: Option<&str>) -> Result<Option<RequestId>, Problem> {
     query.map(str::parse).transpose().map_err(|_| {
-        Problem::bad_request("invalid_parameter", "`cursor` must be the `next_cursor` of an earlier page")
+        Problem::unprocessable("invalid_parameter", "`cursor` must be the `next_cursor` of an earlier page")
     })
 }
 
@@ -178,7 +178,7 @@ mod tests {
             assert_eq!(limit_of(text).unwrap(), limit);
         }
         for text in ["", "0", "101", "-1", "ten", "1.5"] {
-            assert_eq!(refused(limit_of(Some(text))), Some(400), "{text}");
+            assert_eq!(refused(limit_of(Some(text))), Some(422), "{text}");
         }
     }
 
@@ -186,7 +186,7 @@ mod tests {
     fn a_cursor_is_the_name_of_a_request() {
         assert_eq!(before_of(None).unwrap(), None);
         assert_eq!(before_of(Some("req_5")).unwrap(), Some(RequestId(5)));
-        assert_eq!(refused(before_of(Some("5"))), Some(400));
+        assert_eq!(refused(before_of(Some("5"))), Some(422));
     }
 
     #[test]
