@@ -1,5 +1,5 @@
 //! What a delivery costs, counted for the tests: calls to Durable Objects, rows written, rows read.
-//! And a fault to order: the statement that is to fail. Without the feature `testing` nothing is counted and nothing is compiled in.
+//! And faults to order: the statement that is to fail, a registry out of reach. Without the feature `testing` nothing is counted and nothing is compiled in.
 
 use worker::SqlCursor;
 
@@ -9,6 +9,12 @@ pub use counting::*;
 /// Whether the statement that is about to run is to fail.
 #[cfg(not(feature = "testing"))]
 pub const fn statement_fails() -> bool {
+    false
+}
+
+/// Whether the registry is to be out of reach.
+#[cfg(not(feature = "testing"))]
+pub const fn registry_is_down() -> bool {
     false
 }
 
@@ -59,6 +65,17 @@ mod counting {
 
     thread_local! {
         static STATEMENTS_UNTIL_FAULT: Cell<u32> = const { Cell::new(0) };
+        static REGISTRY_IS_DOWN: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Takes the registry out of reach, or brings it back.
+    pub fn take_registry_down(down: bool) {
+        REGISTRY_IS_DOWN.set(down);
+    }
+
+    /// Whether the registry is to be out of reach.
+    pub fn registry_is_down() -> bool {
+        REGISTRY_IS_DOWN.get()
     }
 
     /// Orders a fault: the `n`th statement from now on fails, once. 0 takes the order back.

@@ -14,7 +14,7 @@ use worker::{Env, Error, Result};
 
 use crate::outbox_do::protocol::{Acknowledged, Home, OpenCount, OutboxCall};
 use crate::registry_do::protocol::{Broadcast, RegistryCall};
-use crate::{log, objects, outbox};
+use crate::{log, metering, objects, outbox};
 
 /// Outboxes that are called at the same time: a Worker invocation and an object have six connections.
 const AT_ONCE: usize = 6;
@@ -47,6 +47,9 @@ pub struct NotEverywhere {
 /// # Errors
 /// When it can't be reached or fails.
 pub async fn call<Reply: DeserializeOwned>(env: &Env, call: &RegistryCall) -> Result<Reply> {
+    if metering::registry_is_down() {
+        return Err(Error::from("the registry is out of reach"));
+    }
     objects::call(env, "REGISTRY", "registry", call).await
 }
 

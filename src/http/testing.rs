@@ -16,6 +16,10 @@ pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Proble
             metering::fail_statement(call.query("n").and_then(|n| n.parse().ok()).unwrap_or(0));
             Ok(Response::ok("ordered")?)
         }
+        ["registry", state @ ("down" | "up")] => {
+            metering::take_registry_down(*state == "down");
+            Ok(Response::ok("ordered")?)
+        }
         ["until-fault"] => Ok(Response::from_json(&metering::until_fault())?),
         ["panic"] => panic!("asked to panic at the edge"),
         ["panic-outbox"] => panic_in_outbox(call, false).await,
