@@ -148,6 +148,12 @@ impl Row {
     }
 }
 
+/// A number for SQLite; beyond 2^53 JavaScript, which it passes through, can't count, and a time is never.
+pub fn number(number: u64) -> SqlStorageValue {
+    const EXACT: u64 = (1 << 53) - 1;
+    SqlStorageValue::Integer(number.min(EXACT).cast_signed())
+}
+
 #[wasm_bindgen]
 extern "C" {
     /// A Durable Object's storage, for the one call that the bindings lack.

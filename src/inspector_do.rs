@@ -13,17 +13,16 @@ mod schema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use varde_core::time::{DAY_MS, MINUTE_MS, UnixMs};
-use worker::{
-    DurableObject, Env, Request, Response, Result, ScheduledTime, SqlStorageValue, State, durable_object,
-};
+use worker::{DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
 
 use self::arrival::{Arrival, Recorded, RequestId};
 use self::protocol::{Answer, InspectorCall};
 use self::schema::MIGRATIONS;
 use self::script::{Script, Standing};
 use crate::ambient;
-use crate::database::Database;
+use crate::database::{Database, number};
 use crate::log;
+use crate::objects::reply;
 
 /// Requests that a bin keeps; the oldest makes room for the newest.
 pub const MAX_REQUESTS: u64 = 100;
@@ -90,12 +89,10 @@ impl Inspector {
         let size = text.len();
         database.run(
             "INSERT INTO requests (number, at, size, request) VALUES (?, ?, ?, ?)",
-            vec![integer(id.0), integer(now.0), integer(size as u64), text.into()],
+            vec![number(id.0), number(now.0), number(size as u64), text.into()],
         )?;
-        database.run(
-            "DELETE FROM requests WHERE number <= ?",
-            vec![integer(id.0.saturating_sub(MAX_REQUESTS))],
-        )?;
+        database
+            .run("DELETE FROM requests WHERE number <= ?", vec![number(id.0.saturating_sub(MAX_REQUESTS))])?;
         // An alarm that the runtime has given up would leave the bin for ever.
         if self.state.storage().get_alarm().await?.is_none() {
             self.arm(now.plus_ms(LIFE_MS)).await?;
@@ -110,7 +107,7 @@ impl Inspector {
         // One more than fits tells whether the list goes on.
         let rows = database.rows(
             "SELECT number, size FROM requests WHERE number < ? ORDER BY number DESC LIMIT ?",
-            vec![integer(before), integer(limit + 1)],
+            vec![number(before), number(limit + 1)],
         )?;
         let sizes =
             rows.into_iter().map(|mut row| Ok((row.number()?, row.number()?))).collect::<Result<Vec<_>>>()?;
@@ -120,7 +117,7 @@ impl Inspector {
         };
         let rows = database.rows(
             "SELECT request FROM requests WHERE number < ? AND number >= ? ORDER BY number DESC",
-            vec![integer(before), integer(last)],
+            vec![number(before), number(last)],
         )?;
         let items =
             rows.into_iter().map(|mut row| Ok(RawValue::from_string(row.text()?)?)).collect::<Result<_>>()?;
@@ -202,15 +199,6 @@ fn last_use(database: &Database) -> Result<UnixMs> {
     let called = rows.into_iter().next().map_or(Ok(0), |mut row| row.number())?;
     let touched = database.meta("touched_at")?.and_then(|text| text.parse().ok()).unwrap_or(0);
     Ok(UnixMs(called.max(touched)))
-}
-
-/// A number for SQLite; beyond 2^53 JavaScript, which it passes through, can't count.
-fn integer(number: u64) -> SqlStorageValue {
-    SqlStorageValue::Integer(number.min((1 << 53) - 1).cast_signed())
-}
-
-fn reply<T: Serialize>(answer: &T) -> Result<Response> {
-    Response::from_bytes(serde_json::to_vec(answer)?)
 }
 
 #[cfg(test)]

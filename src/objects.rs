@@ -3,7 +3,7 @@
 use js_sys::Uint8Array;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use worker::{Env, Error, Method, Request, RequestInit, Result};
+use worker::{Env, Error, Method, Request, RequestInit, Response, Result};
 
 use crate::metering;
 
@@ -38,4 +38,12 @@ pub fn message<Call: Serialize>(call: &Call) -> Result<Request> {
     init.with_method(Method::Post).with_body(Some(Uint8Array::from(body.as_slice()).into()));
     // The host is never looked at: the binding says who gets it.
     Request::new_with_init("https://varde.internal/", &init)
+}
+
+/// An object's answer to a call.
+///
+/// # Errors
+/// When it can't be serialised.
+pub fn reply<Reply: Serialize>(answer: &Reply) -> Result<Response> {
+    Response::from_bytes(serde_json::to_vec(answer)?)
 }

@@ -32,6 +32,7 @@ use self::protocol::{Acknowledged, Home, OpenCount, OutboxCall, SettleReply};
 use self::store::{AttemptLog, DeliveryRow, Finale};
 use crate::ambient;
 use crate::database::{Database, atomically};
+use crate::objects::reply;
 
 /// Leases that one accept hands out and one sender takes: a Worker invocation has six connections.
 pub const LEASES_PER_CALL: usize = 6;
@@ -151,8 +152,13 @@ impl Outbox {
             return Ok(());
         }
         let armed = self.state.storage().get_alarm().await?.map(|at| UnixMs(at.max(0) as u64));
-        // Another event may have come here first while this one waited; loading twice is harmless, but
-        // only as long as nothing awaits between here and the end.
+        // Another event may have come here first while this one waited; loading twice is harmless.
+        self.load(armed)?;
+        self.arm_for_open_work().await
+    }
+
+    /// Takes the memory anew from the rows. Nothing awaits in here, so it fits what the rows say.
+    fn load(&self, armed: Option<UnixMs>) -> Result<()> {
         let database = self.database()?;
         let mut memory = Memory {
             loaded: true,
@@ -184,7 +190,7 @@ impl Outbox {
         }
         memory.ledger.accounts.values_mut().for_each(Account::catch_up);
         *self.memory.borrow_mut() = memory;
-        self.arm_for_open_work().await
+        Ok(())
     }
 
     /// An error came in the middle of something: what is in memory may not be what is in the rows.
@@ -242,7 +248,7 @@ impl Outbox {
                         None => database.insert_attempt(row.id, &log)?,
                     }
                 }
-                Effect::PauseAction { reason } => self.pause_here(&row.action, reason)?,
+                Effect::PauseAction { .. } => self.pause_here(&row.action)?,
                 Effect::End => {}
             }
         }
@@ -275,10 +281,6 @@ impl Memory {
 fn held(delivery: Delivery, row: &DeliveryRow, now: UnixMs) -> Delivery {
     let at = varde_core::delivery::Circumstances { now, dice: 0.0, policy: &row.terms.retry };
     delivery.step(&Event::Hold, at).map_or(delivery, |step| step.delivery)
-}
-
-fn reply<T: serde::Serialize>(answer: &T) -> Result<Response> {
-    Response::from_bytes(serde_json::to_vec(answer)?)
 }
 
 impl SettleReply {

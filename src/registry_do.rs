@@ -18,11 +18,12 @@ mod secrets;
 mod tokens;
 
 use varde_core::time::UnixMs;
-use worker::{DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use self::protocol::RegistryCall;
 use crate::ambient;
 use crate::database::Database;
+use crate::objects::reply;
 
 /// Workflows of one deployment; a sweep and a list stay quick, and nobody oversees more.
 pub const MAX_WORKFLOWS: u64 = 1_000;
@@ -109,14 +110,4 @@ impl Registry {
         let rows = self.database()?.rows(&format!("SELECT count(*) FROM {table}"), vec![])?;
         rows.into_iter().next().map_or(Ok(0), |mut row| row.number())
     }
-}
-
-fn reply<T: serde::Serialize>(answer: &T) -> Result<Response> {
-    Response::from_bytes(serde_json::to_vec(answer)?)
-}
-
-/// Times, versions and counts as SQLite and JavaScript hold them exactly: below 2^53.
-fn number(number: u64) -> SqlStorageValue {
-    const EXACT: u64 = (1 << 53) - 1;
-    SqlStorageValue::Integer(number.min(EXACT).cast_signed())
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Serialize;
-use varde_core::auth::ApplyError;
 use varde_core::delivery::LEASE_GRACE_MS;
 use varde_core::enrollment::{Next, next_after};
 use varde_core::expr::Context as Values;
@@ -145,7 +144,7 @@ impl Sender {
         };
         let attempted = match attempt::make(&errand, &view, secret.as_ref(), self.config.url_rule).await {
             Ok(attempted) => attempted,
-            Err(error) => return self.give_back(delivery, lease, reason_of(&error), lease_ends).await,
+            Err(error) => return self.give_back(delivery, lease, error.code(), lease_ends).await,
         };
         let settle = self.settle_of(&errand, &view, &attempted);
         self.tell(&OutboxCall::Settle(settle), lease_ends).await
@@ -299,11 +298,6 @@ impl Errand {
         let Lease { ticket, action, terms, request } = lease;
         Ok(Self { ticket, action, terms, request: serde_json::from_str(request.get())?, story: None })
     }
-}
-
-/// Why a lease goes back, for the eyes of a person.
-const fn reason_of(error: &ApplyError) -> &'static str {
-    error.code()
 }
 
 fn raw<T: Serialize>(value: Option<&T>) -> Option<Box<serde_json::value::RawValue>> {

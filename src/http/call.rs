@@ -17,6 +17,9 @@ pub const MAX_BODY_BYTES: usize = 256 * 1024;
 /// Largest body of a batch: 100 records of 40 KiB.
 pub const MAX_BATCH_BODY_BYTES: usize = 4 * 1024 * 1024;
 
+/// Most items on a page of a list.
+pub const MAX_PAGE: usize = 100;
+
 /// One request to the API.
 pub struct Call {
     /// The request.
@@ -65,6 +68,14 @@ impl Call {
                 Err(Problem::unprocessable("unknown_parameter", detail))
             }
         }
+    }
+
+    /// How many items a list call wants: `?limit=`, 1 to [`MAX_PAGE`].
+    ///
+    /// # Errors
+    /// A 422 problem for anything else.
+    pub fn limit(&self, default: usize) -> Result<usize, Problem> {
+        limit_of(self.query("limit").as_deref(), default)
     }
 
     /// A request header.
@@ -138,6 +149,14 @@ impl Call {
     }
 }
 
+fn limit_of(text: Option<&str>, default: usize) -> Result<usize, Problem> {
+    let Some(text) = text else { return Ok(default) };
+    text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit)).ok_or_else(|| {
+        let detail = format!("`limit` must be a whole number from 1 to {MAX_PAGE}, found `{text}`");
+        Problem::unprocessable("invalid_parameter", detail)
+    })
+}
+
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
@@ -150,6 +169,20 @@ fn parse(body: &[u8]) -> Result<Value, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_have_1_to_100_items() {
+        assert_eq!(limit_of(None, 50).ok(), Some(50));
+        for (text, limit) in [("1", 1), ("100", 100), ("007", 7)] {
+            assert_eq!(limit_of(Some(text), 50).ok(), Some(limit));
+        }
+        for text in ["0", "101", "", "-1", "ten", "1.5"] {
+            let problem = limit_of(Some(text), 50).unwrap_err().to_value();
+            assert_eq!(problem["status"], 422);
+            let detail = problem["detail"].as_str().unwrap_or_default();
+            assert!(detail.ends_with(&format!("found `{text}`")), "{detail}");
+        }
+    }
 
     #[test]
     fn knows_json_media_types() {

@@ -5,13 +5,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use worker::{Headers, Response};
 
-use crate::http::call::Call;
+use crate::http::call::{Call, MAX_PAGE};
 use crate::http::error::Problem;
 use crate::registry_do::protocol::{Broadcast, Page, PageQuery, RegistryCall};
 use crate::{log, registry};
-
-/// Items on a page, unless the caller wants fewer.
-const MAX_PAGE: usize = 100;
 
 /// Asks the registry.
 pub async fn ask<Reply: DeserializeOwned>(call: &Call, message: &RegistryCall) -> Result<Reply, Problem> {
@@ -39,17 +36,8 @@ pub async fn push(call: &Call, broadcast: &Broadcast) -> Result<(), Problem> {
 /// Which page a caller wants: `?limit=&cursor=`.
 pub fn page_query(call: &Call) -> Result<PageQuery, Problem> {
     call.known_query(&["limit", "cursor"])?;
-    let limit = limit_of(call.query("limit").as_deref())
-        .map_err(|detail| Problem::unprocessable("invalid_parameter", detail))?;
+    let limit = call.limit(MAX_PAGE)?;
     Ok(PageQuery { after: call.query("cursor"), limit })
-}
-
-fn limit_of(text: Option<&str>) -> Result<usize, String> {
-    let Some(text) = text else { return Ok(MAX_PAGE) };
-    match text.parse() {
-        Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
-        _ => Err(format!("`limit` must be a whole number from 1 to {MAX_PAGE}, found `{text}`")),
-    }
 }
 
 /// The answer to a list call.
@@ -77,21 +65,4 @@ pub fn shown_once(created: bool, body: &impl Serialize) -> Result<Response, Prob
 /// 204.
 pub fn gone() -> Response {
     Response::builder().with_status(204).empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_have_1_to_100_items() {
-        assert_eq!(limit_of(None), Ok(100));
-        for (text, limit) in [("1", 1), ("100", 100), ("007", 7)] {
-            assert_eq!(limit_of(Some(text)), Ok(limit));
-        }
-        for text in ["0", "101", "", "-1", "ten", "1.5"] {
-            let detail = limit_of(Some(text)).unwrap_err();
-            assert!(detail.ends_with(&format!("found `{text}`")), "{detail}");
-        }
-    }
 }

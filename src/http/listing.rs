@@ -12,8 +12,6 @@ use crate::outbox_do::protocol::{OutboxCall, Page, Query};
 
 /// Items on a page when the caller doesn't say.
 const DEFAULT_LIMIT: usize = 50;
-/// Most items on a page.
-const MAX_LIMIT: usize = 100;
 
 /// Answers a list call; `known` are its query parameters.
 pub async fn list(call: &mut Call, id: &str, known: &[&str], kind: &Kind) -> Result<Response, Problem> {
@@ -43,14 +41,7 @@ fn query_of(call: &Call, kind: &Kind) -> Result<Query, Problem> {
             )
         }),
     };
-    let limit = match number("limit")? {
-        None => DEFAULT_LIMIT,
-        Some(limit) if (1..=MAX_LIMIT as u64).contains(&limit) => limit as usize,
-        Some(limit) => {
-            let detail = format!("`limit` must be 1 to {MAX_LIMIT}, found {limit}");
-            return Err(Problem::unprocessable("invalid_parameter", detail));
-        }
-    };
+    let limit = call.limit(DEFAULT_LIMIT)?;
     let status = call.query("status");
     if let Some(unknown) = status.as_deref().filter(|status| !kind.statuses.contains(status)) {
         let detail = format!("`status` must be one of {}, found `{unknown}`", kind.statuses.join(", "));

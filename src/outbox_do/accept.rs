@@ -7,12 +7,10 @@ use varde_core::schedule::RetryPolicy;
 use varde_core::time::{DAY_MS, UnixMs};
 use worker::Result;
 
-use super::enrollment::Ending;
 use super::protocol::{Accept, AcceptReply, Accepted, Home, NewEnrollment, Plan, Planned, Terms, Ticket};
-use super::store::{DeliveryRow, Finale};
+use super::store::{After, DeliveryRow, Finale};
 use super::{LEASES_PER_ACTION, LEASES_PER_CALL, OPEN_LIMIT, Outbox};
-use crate::registry;
-use crate::{ambient, log};
+use crate::{ambient, log, registry};
 
 /// How long an idempotency key is remembered.
 const IDEMPOTENCY_MS: u64 = DAY_MS;
@@ -34,13 +32,19 @@ impl Outbox {
         let mut leases_left = accept.leases.min(LEASES_PER_CALL);
         let mut wake = UnixMs(u64::MAX);
         for new in accept.enrollments {
+            let mut failed = false;
             let one = self.atomically(|| self.accept_one(new, leases_left > 0, now));
             let (result, created) = one.unwrap_or_else(|error| {
-                // One that can't be stored doesn't hold up the others; what it did to the counts is in doubt.
+                // One that can't be stored doesn't hold up the others.
                 log::error("accept_failed", &error);
-                self.doubt();
+                failed = true;
                 (Accepted::Failed, None)
             });
+            if failed {
+                // What it did to the counts was rolled back in the rows: take them anew before the next one.
+                let armed = self.memory.borrow().armed;
+                self.load(armed)?;
+            }
             reply.results.push(result);
             if let Some(created) = created {
                 wake = wake.min(created.wakes_at);
@@ -92,7 +96,7 @@ impl Outbox {
         let action = new.first.action.clone();
         let created = self.create_delivery(id.first_delivery(), &owner, new.first, lease, now)?;
         if created.ended {
-            self.ended(id, Ending::of(action, false), now)?;
+            self.ended(id, After { action, delivered: false }, now)?;
         }
         Ok((Accepted::Enrolled { id }, Some(created)))
     }

@@ -34,7 +34,7 @@ impl Outbox {
     }
 
     /// A 410 was seen: the action stops here at once; the alarm tells the registry, and so the other shards.
-    pub(super) fn pause_here(&self, action: &Slug, _reason: &'static str) -> Result<()> {
+    pub(super) fn pause_here(&self, action: &Slug) -> Result<()> {
         let mut memory = self.memory.borrow_mut();
         if memory.pause_reason(action).is_some() {
             return Ok(());

@@ -12,6 +12,7 @@ use worker::Result;
 
 use super::ledger::Lane;
 use super::protocol::{HandOver, Return, Work};
+use super::store::After;
 use super::{LEASES_PER_ACTION, LEASES_PER_CALL, Outbox, Settled};
 use crate::{ambient, log, sender};
 
@@ -118,7 +119,7 @@ impl Outbox {
                 let Ok(step) = row.delivery.step(&Event::LeaseEnded, at) else { continue };
                 self.store_step(&mut row, step, Settled::default(), now)?;
                 if !row.delivery.state.is_open() {
-                    self.ended(row.enrollment, super::enrollment::Ending::of(action.clone(), false), now)?;
+                    self.ended(row.enrollment, After { action: action.clone(), delivered: false }, now)?;
                 }
             }
         }

@@ -3,7 +3,6 @@
 
 use serde_json::value::RawValue;
 use varde_core::ids::EnrollmentId;
-use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
 use worker::Result;
 
@@ -16,32 +15,11 @@ use crate::ambient;
 /// How long a sender has to render a next step before another one is asked.
 const ADVANCE_MS: u64 = 35 * SECOND_MS;
 
-/// The end of a delivery, as its enrollment sees it.
-pub(super) struct Ending {
-    /// Its action.
-    pub action: Slug,
-    /// Whether the endpoint has it.
-    pub delivered: bool,
-    /// Whether a person ended it; the enrollment then ends, too.
-    pub canceled: bool,
-}
-
-impl Ending {
-    /// The end of a delivery that nobody canceled.
-    pub(super) const fn of(action: Slug, delivered: bool) -> Self {
-        Self { action, delivered, canceled: false }
-    }
-}
-
 impl Outbox {
     /// A delivery ended and nobody who knows the workflow is there: the next step becomes open work.
-    pub(super) fn ended(&self, id: EnrollmentId, ending: Ending, now: UnixMs) -> Result<()> {
+    pub(super) fn ended(&self, id: EnrollmentId, after: After, now: UnixMs) -> Result<()> {
         self.change_course(id, |course| {
-            if ending.canceled {
-                course.ended = Some("canceled".to_owned());
-                return None;
-            }
-            course.after = Some(After { action: ending.action, delivered: ending.delivered });
+            course.after = Some(after);
             Some(now)
         })
     }
@@ -51,7 +29,7 @@ impl Outbox {
         &self,
         id: EnrollmentId,
         record: &str,
-        ending: Ending,
+        after: After,
         then: Then,
         budget_ms: u64,
         now: UnixMs,
@@ -60,7 +38,7 @@ impl Outbox {
             // The last action of an enrollment with nothing else to tell: no row to write.
             Then::Done => Ok(None),
             Then::Failed { reason } => {
-                self.fail(id, &reason)?;
+                self.end_early(id, "failed", Some(reason))?;
                 Ok(None)
             }
             Then::Next { delivery, planned } => {
@@ -75,7 +53,7 @@ impl Outbox {
                 if created.ended { self.advance_work(id, now) } else { self.due_work(budget_ms, now) }
             }
             Then::Unknown => {
-                self.ended(id, ending, now)?;
+                self.ended(id, after, now)?;
                 self.advance_work(id, now)
             }
         }
@@ -102,8 +80,7 @@ impl Outbox {
             course.after = None;
             None
         })?;
-        let ending = Ending::of(after.action, after.delivered);
-        let mut work = self.go_on(row.id, &row.record, ending, advance.then, advance.budget_ms, now)?;
+        let mut work = self.go_on(row.id, &row.record, after, advance.then, advance.budget_ms, now)?;
         if work.is_none() {
             work = self.due_work(advance.budget_ms, now)?;
         }
@@ -129,7 +106,7 @@ impl Outbox {
     /// The outputs of all its ended deliveries: `{action: {name: value}}`.
     pub(super) fn outputs_of(&self, row: &EnrollmentRow) -> Result<Box<RawValue>> {
         let mut outputs = serde_json::Map::new();
-        for id in std::iter::once(row.id.first_delivery()).chain(row.course.deliveries.iter().copied()) {
+        for id in row.delivery_ids() {
             let Some(delivery) = self.database()?.delivery(id)? else { continue };
             let Some(found) = self.database()?.finale(id)?.and_then(|finale| finale.outputs) else {
                 continue;
@@ -143,20 +120,18 @@ impl Outbox {
     /// The workflow is deleted: what waits for its next step ends, too.
     pub(super) fn cancel_waiting(&self, limit: usize) -> Result<()> {
         for row in self.database()?.enrollments_to_advance(UnixMs(u64::MAX), limit)? {
-            self.change_course(row.id, |course| {
-                course.after = None;
-                course.ended = Some("canceled".to_owned());
-                None
-            })?;
+            self.end_early(row.id, "canceled", None)?;
         }
         self.memory.borrow_mut().advancing = self.database()?.first_advance()?.is_some();
         Ok(())
     }
 
-    fn fail(&self, id: EnrollmentId, reason: &str) -> Result<()> {
+    /// The enrollment ends, whatever its workflow has left: `failed` or `canceled`.
+    pub(super) fn end_early(&self, id: EnrollmentId, status: &str, reason: Option<String>) -> Result<()> {
         self.change_course(id, |course| {
-            course.ended = Some("failed".to_owned());
-            course.reason = Some(reason.to_owned());
+            course.after = None;
+            course.ended = Some(status.to_owned());
+            course.reason = reason;
             None
         })
     }

@@ -7,10 +7,9 @@ use varde_core::time::{SECOND_MS, UnixMs};
 use worker::Result;
 
 use super::accept::ticket;
-use super::enrollment::Ending;
 use super::ledger::Lane;
 use super::protocol::{CancelReply, Lease, Return, Settle, SettleReply, Work};
-use super::store::DeliveryRow;
+use super::store::{After, DeliveryRow};
 use super::{LEASES_PER_ACTION, Outbox, Settled};
 use crate::{ambient, log, metering};
 
@@ -44,8 +43,8 @@ impl Outbox {
         let mut work = None;
         if !row.delivery.state.is_open() {
             let delivered = matches!(row.delivery.state, State::Delivered { .. });
-            let ending = Ending::of(row.action.clone(), delivered);
-            work = self.go_on(row.enrollment, &row.record, ending, settle.then, settle.budget_ms, now)?;
+            let after = After { action: row.action.clone(), delivered };
+            work = self.go_on(row.enrollment, &row.record, after, settle.then, settle.budget_ms, now)?;
         }
         if work.is_none() {
             work = self.due_work(settle.budget_ms, now)?;
@@ -94,11 +93,7 @@ impl Outbox {
         let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
         let Ok(step) = row.delivery.step(&Event::Cancel, at) else { return Ok(false) };
         self.store_step(row, step, Settled::default(), now)?;
-        self.ended(
-            row.enrollment,
-            Ending { action: row.action.clone(), delivered: false, canceled: true },
-            now,
-        )?;
+        self.end_early(row.enrollment, "canceled", None)?;
         Ok(true)
     }
 
@@ -144,7 +139,7 @@ impl Outbox {
         let Ok(step) = row.delivery.step(&event, at) else { return Ok(None) };
         self.store_step(row, step, Settled::default(), now)?;
         if !row.delivery.state.is_open() {
-            self.ended(row.enrollment, Ending::of(row.action.clone(), false), now)?;
+            self.ended(row.enrollment, After { action: row.action.clone(), delivered: false }, now)?;
             return Ok(None);
         }
         let request = self.database()?.request(row.id)?.unwrap_or_else(|| "null".to_owned());

@@ -10,7 +10,7 @@ use worker::{Error, Result, SqlStorageValue};
 
 use super::ledger::{Lane, Totals};
 use super::protocol::{Idempotency, NewEnrollment, Terms};
-use crate::database::{Database, Row};
+use crate::database::{Database, Row, number};
 
 /// Attempts kept from the beginning of a delivery, because they tell how it began to fail.
 const FIRST_ATTEMPTS_KEPT: u32 = 10;
@@ -104,6 +104,13 @@ pub struct EnrollmentRow {
     pub next_due: Option<UnixMs>,
 }
 
+impl EnrollmentRow {
+    /// Its deliveries, in the order of their creation.
+    pub fn delivery_ids(&self) -> impl Iterator<Item = DeliveryId> {
+        std::iter::once(self.id.first_delivery()).chain(self.course.deliveries.iter().copied())
+    }
+}
+
 const DELIVERY_COLUMNS: &str = "id, enrollment, action, record, created_at, state, terms";
 const ENROLLMENT_COLUMNS: &str = "id, record, input, created_at, course, next_due";
 
@@ -112,7 +119,7 @@ impl Database {
     pub fn insert_enrollment(&self, new: &NewEnrollment, now: UnixMs) -> Result<bool> {
         let cursor = self.run(
             "INSERT OR IGNORE INTO enrollments (id, record, input, created_at) VALUES (?, ?, ?, ?)",
-            vec![new.id.to_string().into(), new.record.as_str().into(), new.input.get().into(), number(now)],
+            vec![new.id.to_string().into(), new.record.as_str().into(), new.input.get().into(), time(now)],
         )?;
         Ok(cursor.rows_written() > 0)
     }
@@ -129,7 +136,7 @@ impl Database {
                 row.enrollment.to_string().into(),
                 row.action.as_str().into(),
                 row.record.as_str().into(),
-                number(row.created_at),
+                time(row.created_at),
                 lane,
                 wakes_at,
                 serde_json::to_string(&row.delivery)?.into(),
@@ -205,7 +212,7 @@ impl Database {
             "SELECT {DELIVERY_COLUMNS} FROM deliveries
              WHERE lane = ? AND action = ? AND wakes_at <= ? ORDER BY wakes_at LIMIT ?"
         );
-        let bindings = vec![lane_number(lane), action.as_str().into(), number(until), count(limit)];
+        let bindings = vec![lane_number(lane), action.as_str().into(), time(until), number(limit as u64)];
         let mut readable = Vec::new();
         for mut row in self.rows(&sql, bindings)? {
             let id = row.text()?;
@@ -276,7 +283,7 @@ impl Database {
         let sql = format!(
             "SELECT {ENROLLMENT_COLUMNS} FROM enrollments WHERE next_due <= ? ORDER BY next_due LIMIT ?"
         );
-        self.rows(&sql, vec![number(now), count(limit)])?.into_iter().map(enrollment_row).collect()
+        self.rows(&sql, vec![time(now), number(limit as u64)])?.into_iter().map(enrollment_row).collect()
     }
 
     /// When the first next step is due.
@@ -299,7 +306,7 @@ impl Database {
         next_due: Option<UnixMs>,
     ) -> Result<()> {
         let course = serde_json::to_string(course)?;
-        let next_due = next_due.map_or(SqlStorageValue::Null, number);
+        let next_due = next_due.map_or(SqlStorageValue::Null, time);
         self.run(
             "UPDATE enrollments SET course = ?, next_due = ? WHERE id = ?",
             vec![course.into(), next_due, id.to_string().into()],
@@ -311,7 +318,7 @@ impl Database {
     pub fn idempotency(&self, key: &str, now: UnixMs) -> Result<Option<(EnrollmentId, String)>> {
         let rows = self.rows(
             "SELECT enrollment, body_hash FROM idempotency WHERE key = ? AND expires_at > ?",
-            vec![key.into(), number(now)],
+            vec![key.into(), time(now)],
         )?;
         let read = |mut row: Row| Ok((parse_id(&row.text()?)?, row.text()?));
         rows.into_iter().next().map(read).transpose()
@@ -330,7 +337,7 @@ impl Database {
                 used.key.as_str().into(),
                 used.body_hash.as_str().into(),
                 enrollment.to_string().into(),
-                number(expires_at),
+                time(expires_at),
             ],
         )
         .map(drop)
@@ -341,7 +348,7 @@ impl Database {
         self.run(
             "DELETE FROM idempotency WHERE key IN
              (SELECT key FROM idempotency WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
-            vec![number(now), count(limit)],
+            vec![time(now), number(limit as u64)],
         )
         .map(drop)
     }
@@ -375,10 +382,7 @@ fn open_columns(state: &State) -> (SqlStorageValue, SqlStorageValue) {
         State::Held { due, .. } => Some(due),
         _ => state.wakes_at(),
     };
-    (
-        Lane::of(state).map_or(SqlStorageValue::Null, lane_number),
-        wakes_at.map_or(SqlStorageValue::Null, number),
-    )
+    (Lane::of(state).map_or(SqlStorageValue::Null, lane_number), wakes_at.map_or(SqlStorageValue::Null, time))
 }
 
 fn delivery_row(row: &mut Row) -> Result<DeliveryRow> {
@@ -418,15 +422,10 @@ fn slug(text: &str) -> Result<Slug> {
     text.parse().map_err(|_| Error::from(format!("`{text}` is not a slug")))
 }
 
-/// JavaScript's numbers hold integers up to 2^53 exactly, and a time beyond that is never.
-pub(super) fn number(at: UnixMs) -> SqlStorageValue {
-    SqlStorageValue::Integer(at.0.min((1 << 53) - 1).cast_signed())
+fn time(at: UnixMs) -> SqlStorageValue {
+    number(at.0)
 }
 
-const fn lane_number(lane: Lane) -> SqlStorageValue {
-    SqlStorageValue::Integer(lane as i64)
-}
-
-pub(super) const fn count(limit: usize) -> SqlStorageValue {
-    SqlStorageValue::Integer(limit.cast_signed() as i64)
+fn lane_number(lane: Lane) -> SqlStorageValue {
+    number(lane as u64)
 }

@@ -12,7 +12,8 @@ use worker::{Result, SqlStorageValue};
 use super::Outbox;
 use super::ledger::{Lane, Stats};
 use super::protocol::{Page, Query};
-use super::store::{AttemptLog, DeliveryRow, EnrollmentRow, count};
+use super::store::{AttemptLog, DeliveryRow, EnrollmentRow};
+use crate::database::number;
 
 /// Rows that one list call walks at most, so a page may be empty and still carry a cursor.
 const WALK_LIMIT: usize = 1_000;
@@ -147,8 +148,9 @@ impl Outbox {
         let mut items = Vec::new();
         let sql = format!("SELECT id FROM {table} WHERE id < ? ORDER BY id DESC LIMIT ?");
         for _ in 0..WALK_LIMIT / WALK_STEP {
-            let rows =
-                self.database()?.rows(&sql, vec![SqlStorageValue::from(below.as_str()), count(WALK_STEP)])?;
+            let rows = self
+                .database()?
+                .rows(&sql, vec![SqlStorageValue::from(below.as_str()), number(WALK_STEP as u64)])?;
             let last_step = rows.len() < WALK_STEP;
             for mut row in rows {
                 below = row.text()?;
@@ -211,7 +213,7 @@ impl Outbox {
     }
 
     fn deliveries_of(&self, row: &EnrollmentRow) -> Result<Vec<DeliveryRow>> {
-        let ids = std::iter::once(row.id.first_delivery()).chain(row.course.deliveries.iter().copied());
+        let ids = row.delivery_ids();
         ids.filter_map(|id| self.database().and_then(|database| database.delivery(id)).transpose()).collect()
     }
 

@@ -5,8 +5,9 @@ use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
 use worker::Result;
 
+use super::Registry;
 use super::protocol::{Broadcast, Closing, Removed};
-use super::{Registry, number};
+use crate::database::number;
 
 impl Registry {
     /// Who has registered.

@@ -4,9 +4,10 @@ use varde_core::controls::Controls;
 use varde_core::time::{DAY_MS, UnixMs};
 use worker::{Result, SqlStorageValue};
 
+use super::Registry;
 use super::workflows::parse_slug;
-use super::{Registry, number};
 use crate::database::Row;
+use crate::database::number;
 use crate::outbox_do::protocol::Home;
 use crate::registry::Swept;
 

@@ -6,7 +6,8 @@ use varde_core::time::UnixMs;
 use worker::{Result, SqlStorageValue};
 
 use super::protocol::{Kept, Page, PageQuery, RotateSecret, SecretDeleted, SecretView};
-use super::{MAX_SECRETS, Registry, number};
+use super::{MAX_SECRETS, Registry};
+use crate::database::number;
 
 impl Registry {
     /// Creates a secret, or replaces all of it at once but its age.

@@ -6,9 +6,10 @@ use worker::{Error, Result};
 
 use super::protocol::{Kept, Page, PageQuery, TokenView, Tokens};
 use super::workflows::optional;
-use super::{MAX_TOKENS, Registry, number};
+use super::{MAX_TOKENS, Registry};
 use crate::ambient;
 use crate::database::Row;
+use crate::database::number;
 
 impl Registry {
     /// All tokens, or that the caller has them already.

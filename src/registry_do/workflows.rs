@@ -9,9 +9,10 @@ use worker::{Error, Result, SqlStorageValue};
 
 use super::protocol::{Outline, Page, PageQuery, Put, PutWorkflow, Resolved, Snapshot, StoredWorkflow};
 use super::standing::{Standing, Term};
-use super::{MAX_WORKFLOWS, Registry, number};
+use super::{MAX_WORKFLOWS, Registry};
 use crate::ambient;
 use crate::database::Row;
+use crate::database::number;
 
 /// Bytes of documents after which a page of a list ends early; a document has up to 256 KiB.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
