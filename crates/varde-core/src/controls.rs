@@ -1,10 +1,11 @@
-//! What people and endpoints have said about a workflow's actions: paused, closed. Pushed by the registry
-//! to every outbox of the workflow.
+//! What people and endpoints have said about a workflow's actions, as far as outboxes must know it: paused,
+//! limited, closed. Pushed by the registry to every outbox of the workflow.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rate::RateLimit;
 use crate::slug::Slug;
 
 /// The controls of one workflow. A higher version replaces a lower one; an equal or lower one is ignored,
@@ -25,6 +26,15 @@ pub struct Controls {
     /// Paused actions, each with a stable slug of why: `paused` by a person, `gone` by a 410.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paused: BTreeMap<Slug, String>,
+    /// The rate limits of actions that have one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<Slug, RateLimit>,
+    /// How long settled deliveries are kept, in days; for ever where nobody has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u16>,
+    /// The workflow is gone: what is settled can be forgotten.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub removed: bool,
 }
 
 impl Controls {
@@ -58,7 +68,10 @@ mod tests {
         controls.closed = true;
         controls.cancel_open = true;
         controls.all_paused = Some("paused".to_owned());
-        let text = r#"{"version":3,"closed":true,"cancel_open":true,"all_paused":"paused","paused":{"tell-chat":"gone"}}"#;
+        controls.rates.insert("tell-chat".parse().unwrap(), RateLimit::new(20, 1_000).unwrap());
+        controls.retention_days = Some(30);
+        controls.removed = true;
+        let text = r#"{"version":3,"closed":true,"cancel_open":true,"all_paused":"paused","paused":{"tell-chat":"gone"},"rates":{"tell-chat":{"requests":20,"per_ms":1000}},"retention_days":30,"removed":true}"#;
         assert_eq!(serde_json::to_string(&controls).unwrap(), text);
         assert_eq!(serde_json::from_str::<Controls>(text).unwrap(), controls);
     }

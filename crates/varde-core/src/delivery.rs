@@ -71,6 +71,10 @@ pub enum Event<'a> {
     Hold,
     /// The action is resumed.
     Release,
+    /// An earlier delivery of the same record to the same action is open, and order is to be kept.
+    Block,
+    /// The earlier ones have ended: it is its turn.
+    Unblock,
     /// A person ends it.
     Cancel,
     /// There is nothing to send, and there won't be.
@@ -233,6 +237,13 @@ impl Delivery {
                 let grace = self.window_is_over(at);
                 Ok(self.becomes(State::Scheduled { attempt, due: due.max(at.now), reason: None, grace }))
             }
+            (&State::Scheduled { attempt: 1, due, .. }, Event::Block) if self.leases == 0 => {
+                Ok(self.becomes(State::Blocked { due }))
+            }
+            (&State::Blocked { due }, Event::Unblock) => {
+                let due = due.max(at.now);
+                Ok(self.becomes(State::Scheduled { attempt: 1, due, reason: None, grace: false }))
+            }
             (state, Event::Cancel) => {
                 let attempt = state.attempts_made();
                 Ok(self.ends(State::Canceled { attempt }, Vec::new()))
@@ -250,6 +261,8 @@ impl Delivery {
                 | Event::LeaseEnded
                 | Event::Hold
                 | Event::Release
+                | Event::Block
+                | Event::Unblock
                 | Event::Unsendable { .. },
             ) => Err(Refused::WrongState),
         }

@@ -33,6 +33,7 @@ use crate::ids::MAX_SHARDS;
 use crate::json::{Mistake, Mistakes, Node};
 use crate::slug::Slug;
 
+pub use crate::rate::RateLimit;
 pub use action::{
     Action, DEFAULT_TIMEOUT_MS, MAX_HEADERS, MAX_PARAMETERS, MAX_TIMEOUT_MS, MIN_TIMEOUT_MS, OnFailure,
 };
@@ -40,7 +41,6 @@ pub use body::{Body, Field, MAX_FIELDS};
 pub(crate) use header::header_value;
 pub use header::{Header, HeaderName, InvalidHeaderName};
 pub use object_type::ObjectType;
-pub use retry::RateLimit;
 pub use url_template::{FillError, UrlTemplate};
 
 /// Most actions of a workflow: with 64 KiB of outputs each, their outputs still fit a row of 2 MB.

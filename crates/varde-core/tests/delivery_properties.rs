@@ -32,6 +32,8 @@ enum Happening {
     LeaseEnded,
     Hold,
     Release,
+    Block,
+    Unblock,
     Cancel,
     Unsendable,
 }
@@ -119,6 +121,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         4 => Just(Happening::LeaseEnded),
         2 => Just(Happening::Hold),
         3 => Just(Happening::Release),
+        3 => prop_oneof![Just(Happening::Block), Just(Happening::Unblock)],
         1 => prop_oneof![Just(Happening::Cancel), Just(Happening::Unsendable)],
     ]
 }
@@ -134,6 +137,8 @@ fn event_of(happening: &Happening, delivery: &Delivery) -> Option<Event<'static>
         Happening::LeaseEnded => Event::LeaseEnded,
         Happening::Hold => Event::Hold,
         Happening::Release => Event::Release,
+        Happening::Block => Event::Block,
+        Happening::Unblock => Event::Unblock,
         Happening::Cancel => Event::Cancel,
         Happening::Unsendable => Event::Unsendable { reason: "missing_output" },
     })
@@ -157,6 +162,10 @@ fn plain_laws(
     prop_assert!(after.state.attempts_made() <= MAX_ATTEMPTS);
     prop_assert!(after.state.attempts_made() <= after.leases.max(1), "no attempt without a lease");
     prop_assert!(after.lost <= after.leases);
+    prop_assert!(
+        !matches!(after.state, State::Blocked { .. }) || after.leases == 0,
+        "who has begun isn't blocked"
+    );
     prop_assert_eq!(!after.state.is_open(), step.effects.last() == Some(&Effect::End));
     match &after.state {
         State::Scheduled { due, reason, grace, .. } => {

@@ -40,6 +40,11 @@ pub enum State {
         /// When it would have been due.
         due: UnixMs,
     },
+    /// Waits for its turn: an earlier delivery of the same record to the same action is open.
+    Blocked {
+        /// When it would have been due.
+        due: UnixMs,
+    },
     /// The endpoint has it.
     Delivered {
         /// Number of the attempt that arrived.
@@ -70,14 +75,17 @@ impl State {
     /// Whether the delivery still has something to do.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        matches!(self, Self::Scheduled { .. } | Self::InFlight { .. } | Self::Held { .. })
+        matches!(
+            self,
+            Self::Scheduled { .. } | Self::InFlight { .. } | Self::Held { .. } | Self::Blocked { .. }
+        )
     }
 
-    /// The word in the API.
+    /// The word in the API. A blocked delivery is scheduled there, with a reason and no due.
     #[must_use]
     pub const fn status(&self) -> &'static str {
         match self {
-            Self::Scheduled { .. } => "scheduled",
+            Self::Scheduled { .. } | Self::Blocked { .. } => "scheduled",
             Self::InFlight { .. } => "in_flight",
             Self::Held { .. } => "held",
             Self::Delivered { .. } => "delivered",
@@ -98,6 +106,7 @@ impl State {
             | Self::Rejected { attempt, .. }
             | Self::Exhausted { attempt, .. }
             | Self::Canceled { attempt } => attempt,
+            Self::Blocked { .. } => 1,
         }
     }
 
@@ -106,12 +115,13 @@ impl State {
     pub const fn attempts_made(&self) -> u32 {
         match *self {
             Self::Scheduled { attempt, .. } | Self::Held { attempt, .. } => attempt.saturating_sub(1),
+            Self::Blocked { .. } => 0,
             _ => self.attempt(),
         }
     }
 
-    /// When somebody must look at it again: its due, or the end of its lease. `None` while it is held and
-    /// after its end.
+    /// When somebody must look at it again: its due, or the end of its lease. `None` while it is held or
+    /// blocked, and after its end.
     #[must_use]
     pub const fn wakes_at(&self) -> Option<UnixMs> {
         match *self {
@@ -128,6 +138,7 @@ impl State {
             Self::Scheduled { reason, .. } => reason.as_deref(),
             Self::Rejected { reason, .. } | Self::Exhausted { reason, .. } => Some(reason),
             Self::Canceled { .. } => Some("canceled"),
+            Self::Blocked { .. } => Some("waits_for_earlier"),
             Self::Held { .. } | Self::InFlight { .. } | Self::Delivered { .. } => None,
         }
     }

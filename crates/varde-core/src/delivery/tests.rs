@@ -314,3 +314,32 @@ fn attempt_format_unchanged() {
         r#"{"number":1,"started_at":0,"duration_ms":7,"outcome":"response","status":500,"verdict":"retry","next_due":60000}"#
     );
 }
+
+#[test]
+fn waits_for_its_turn() {
+    let mut story = Story::begin();
+    story.then(&Event::Block);
+    assert_eq!(story.state(), &State::Blocked { due: UnixMs(0) });
+    assert_eq!((story.state().status(), story.state().reason()), ("scheduled", Some("waits_for_earlier")));
+    assert_eq!(
+        (story.state().wakes_at(), story.state().attempt(), story.state().attempts_made()),
+        (None, 1, 0)
+    );
+    let stored = r#"{"status":"blocked","due":0}"#;
+    assert_eq!(serde_json::to_string(&story.delivery).unwrap(), stored);
+    for event in [Event::Lease { lease_ms: 1 }, Event::Hold, Event::Release, Event::LeaseEnded, Event::Block]
+    {
+        assert_eq!(story.try_step(&event), Err(Refused::WrongState), "{event:?}");
+    }
+    story.wait(5_000).then(&Event::Unblock);
+    assert_eq!(story.state(), &scheduled(1, 5_000));
+    story.lease().settle(answered(500));
+    assert_eq!(story.try_step(&Event::Block), Err(Refused::WrongState), "it has begun");
+}
+
+#[test]
+fn a_blocked_delivery_can_be_canceled() {
+    let mut story = Story::begin();
+    story.then(&Event::Block).then(&Event::Cancel);
+    assert_eq!(story.state(), &State::Canceled { attempt: 0 });
+}

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::auth::read_auth;
-use super::retry::read_retry;
+use super::retry::{read_rate_limit, read_retry};
 use super::{Body, Field, Header, RateLimit, UrlTemplate};
 use crate::auth::{Auth, KeyLocation};
 use crate::endpoint_url::Policy;
@@ -122,7 +122,7 @@ impl Action {
         let outputs = fields.or("outputs", Vec::new(), read_outputs);
         let timeout_ms =
             fields.or("timeout_ms", DEFAULT_TIMEOUT_MS, |node| node.integer(MIN_TIMEOUT_MS..=MAX_TIMEOUT_MS));
-        let rate_limit = fields.maybe("rate_limit", RateLimit::read);
+        let rate_limit = fields.maybe("rate_limit", read_rate_limit);
         let retry = fields.or("retry", RetryPolicy::default(), read_retry);
         let on_failure = fields.or("on_failure", OnFailure::Continue, |node| {
             node.word(&[("continue", OnFailure::Continue), ("stop", OnFailure::Stop)])

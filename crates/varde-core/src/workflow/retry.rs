@@ -2,9 +2,8 @@
 
 use core::ops::RangeInclusive;
 
-use serde::Serialize;
-
 use crate::json::Node;
+use crate::rate::RateLimit;
 use crate::schedule::{
     MAX_FACTOR, MAX_GAP_MS, MAX_JITTER, MAX_WINDOW_MS, MIN_FIRST_MS, RetryAfterUnit, RetryPolicy,
 };
@@ -20,32 +19,11 @@ const MAX_REQUESTS: u64 = 1_000_000;
 /// longer than a day for the next.
 const WINDOW_MS: RangeInclusive<u64> = SECOND_MS..=DAY_MS;
 
-/// How many requests an action may make in a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct RateLimit {
-    requests: u32,
-    per_ms: u64,
-}
-
-impl RateLimit {
-    /// Requests in a window, at least 1.
-    #[must_use]
-    pub const fn requests(self) -> u32 {
-        self.requests
-    }
-
-    /// Length of the window, a second to a day.
-    #[must_use]
-    pub const fn per_ms(self) -> u64 {
-        self.per_ms
-    }
-
-    pub(super) fn read(node: Node<'_>) -> Option<Self> {
-        let fields = node.fields(&["requests", "per_ms"])?;
-        let requests = fields.need("requests", |node| node.integer(1..=MAX_REQUESTS));
-        let per_ms = fields.need("per_ms", |node| node.integer(WINDOW_MS));
-        Some(Self { requests: u32::try_from(requests?).ok()?, per_ms: per_ms? })
-    }
+pub(super) fn read_rate_limit(node: Node<'_>) -> Option<RateLimit> {
+    let fields = node.fields(&["requests", "per_ms"])?;
+    let requests = fields.need("requests", |node| node.integer(1..=MAX_REQUESTS));
+    let per_ms = fields.need("per_ms", |node| node.integer(WINDOW_MS));
+    RateLimit::new(u32::try_from(requests?).ok()?, per_ms?)
 }
 
 pub(super) fn read_retry(node: Node<'_>) -> Option<RetryPolicy> {
@@ -159,18 +137,18 @@ mod tests {
 
     #[test]
     fn rate_limits_have_both_parts() {
-        let limit = read(&json!({"requests": 20, "per_ms": 1000}), RateLimit::read).unwrap();
+        let limit = read(&json!({"requests": 20, "per_ms": 1000}), read_rate_limit).unwrap();
         assert_eq!((limit.requests(), limit.per_ms()), (20, 1_000));
         assert_eq!(serde_json::to_string(&limit).unwrap(), r#"{"requests":20,"per_ms":1000}"#);
         assert_eq!(
-            read(&json!({"requests": 0, "per_ms": 999}), RateLimit::read),
+            read(&json!({"requests": 0, "per_ms": 999}), read_rate_limit),
             Err(vec![
                 "/requests: expected a whole number from 1 to 1000000, found 0".to_owned(),
                 "/per_ms: expected a whole number from 1000 to 86400000, found 999".to_owned(),
             ])
         );
         assert_eq!(
-            read(&json!({"requests": 1}), RateLimit::read),
+            read(&json!({"requests": 1}), read_rate_limit),
             Err(vec!["/per_ms: is required".to_owned()])
         );
     }

@@ -124,6 +124,14 @@ impl Chronicle {
                 let grace = self.owed_one;
                 Ok(self.goes_on(State::Scheduled { attempt, due: due.max(now), reason: None, grace }))
             }
+            (Event::Block, State::Scheduled { attempt: 1, due, .. }) if self.leases == 0 => {
+                self.owed_one = false;
+                Ok(self.goes_on(State::Blocked { due }))
+            }
+            (Event::Unblock, State::Blocked { due }) => {
+                let due = due.max(now);
+                Ok(self.goes_on(State::Scheduled { attempt: 1, due, reason: None, grace: false }))
+            }
             (Event::Cancel, _) => Ok(self.ends(State::Canceled { attempt: self.attempts }, Vec::new())),
             (Event::Unsendable { reason }, State::Scheduled { .. } | State::Held { .. }) => {
                 let reason = (*reason).to_owned();

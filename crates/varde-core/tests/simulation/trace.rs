@@ -117,6 +117,8 @@ const fn kind(event: &Event<'_>) -> &'static str {
         Event::Release => "event: release",
         Event::Cancel => "event: cancel",
         Event::Unsendable { .. } => "event: unsendable",
+        Event::Block => "event: block",
+        Event::Unblock => "event: unblock",
     }
 }
 
