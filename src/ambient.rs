@@ -4,9 +4,21 @@ use varde_core::ids::EnrollmentId;
 use varde_core::time::UnixMs;
 use worker::Date;
 
+use crate::metering;
+
 /// The runtime's clock. It stands still while a handler computes and moves at every I/O.
 pub fn now() -> UnixMs {
-    UnixMs(Date::now().as_millis())
+    UnixMs(Date::now().as_millis() + metering::ahead_ms())
+}
+
+/// A point of [`now`]'s time by the clock that the runtime keeps its alarms by.
+pub fn for_alarm(at: UnixMs) -> UnixMs {
+    UnixMs(at.0.saturating_sub(metering::ahead_ms()))
+}
+
+/// A point of the clock that the runtime keeps its alarms by, in [`now`]'s time.
+pub fn from_alarm(at: UnixMs) -> UnixMs {
+    at.plus_ms(metering::ahead_ms())
 }
 
 /// `N` bytes from the runtime's cryptographic source.

@@ -7,6 +7,7 @@ pub mod health;
 pub mod workflows;
 pub mod enrollments;
 pub mod deliveries;
+pub mod replays;
 pub mod listing;
 pub mod stats;
 pub mod controls;
@@ -90,6 +91,15 @@ async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Resp
         (Get, ["v1", "workflows", id, "deliveries", delivery]) => deliveries::get(call, id, delivery).await,
         (Post, ["v1", "workflows", id, "deliveries", delivery, "cancel"]) => {
             deliveries::cancel(call, id, delivery).await
+        }
+        (Post, ["v1", "workflows", id, "deliveries", delivery, "replay"]) => {
+            replays::replay(call, id, delivery).await
+        }
+        (Get, ["v1", "workflows", id, "replays"]) => replays::list(call, id).await,
+        (Post, ["v1", "workflows", id, "replays"]) => replays::start(call, id).await,
+        (Get, ["v1", "workflows", id, "replays", replay]) => replays::get(call, id, replay).await,
+        (Post, ["v1", "workflows", id, "replays", replay, "cancel"]) => {
+            replays::cancel(call, id, replay).await
         }
 
         (Get, ["v1", "secrets"]) => secrets::list(call).await,

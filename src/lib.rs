@@ -5,6 +5,7 @@
 //! retries, signatures and requests is `varde-core`'s.
 
 mod ambient;
+mod patience;
 mod log;
 mod config;
 mod metering;

@@ -1,5 +1,6 @@
 //! What a delivery costs, counted for the tests: calls to Durable Objects, rows written, rows read.
-//! And faults to order: the statement that is to fail, a registry out of reach. Without the feature `testing` nothing is counted and nothing is compiled in.
+//! And faults to order: the statement that is to fail, a registry out of
+//! reach, a clock that jumps. Without the feature `testing` nothing is counted and nothing is compiled in.
 
 use worker::SqlCursor;
 
@@ -16,6 +17,12 @@ pub const fn statement_fails() -> bool {
 #[cfg(not(feature = "testing"))]
 pub const fn registry_is_down() -> bool {
     false
+}
+
+/// How far the Worker's clock is ahead of the machine's.
+#[cfg(not(feature = "testing"))]
+pub const fn ahead_ms() -> u64 {
+    0
 }
 
 /// Counts a call to a Durable Object.
@@ -66,6 +73,17 @@ mod counting {
     thread_local! {
         static STATEMENTS_UNTIL_FAULT: Cell<u32> = const { Cell::new(0) };
         static REGISTRY_IS_DOWN: Cell<bool> = const { Cell::new(false) };
+        static AHEAD_MS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// Lets the Worker's clock jump.
+    pub fn put_clock_ahead(ms: u64) {
+        AHEAD_MS.set(ms);
+    }
+
+    /// How far the Worker's clock is ahead of the machine's.
+    pub fn ahead_ms() -> u64 {
+        AHEAD_MS.get()
     }
 
     /// Takes the registry out of reach, or brings it back.

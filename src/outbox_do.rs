@@ -16,19 +16,27 @@ mod settle;
 mod enrollment;
 mod drain;
 mod controls;
+mod lines;
+mod slots;
+mod replay;
+mod retention;
 mod view;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::RefUnwindSafe;
 
 use varde_core::controls::Controls;
 use varde_core::delivery::{Delivery, Effect, Event, Step};
+use varde_core::rate::{Allowance, Pacer};
+use varde_core::replay::Progress;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
 use worker::{DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
 
 use self::ledger::{Account, Ledger};
 use self::protocol::{Acknowledged, Home, OpenCount, OutboxCall, SettleReply};
+use self::retention::Forgetting;
 use self::store::{AttemptLog, DeliveryRow, Finale};
 use crate::ambient;
 use crate::database::{Database, atomically};
@@ -48,6 +56,9 @@ pub struct Outbox {
     env: Env,
     database: std::result::Result<Database, String>,
     memory: RefCell<Memory>,
+    /// Where rate limits stand, in the shard that gives slots away. Apart from the memory: an error that puts
+    /// that in doubt must not give slots away twice.
+    pacers: RefCell<BTreeMap<Slug, Pacer>>,
 }
 
 /// What is rebuilt from rows whenever the object starts, or an error has put it in doubt.
@@ -59,6 +70,16 @@ struct Memory {
     /// Actions found gone here that the registry hasn't been told of yet.
     untold: Vec<Slug>,
     ledger: Ledger,
+    /// The last place given away in a line.
+    last_place: u64,
+    /// What this outbox may still use of rate limits.
+    allowances: BTreeMap<Slug, Allowance>,
+    /// When slots may be asked for again, after there was no answer.
+    ask_at: BTreeMap<Slug, UnixMs>,
+    /// Bulk replays that have more to do.
+    replays: Vec<Progress>,
+    /// What is to be forgotten, and when.
+    forgetting: Forgetting,
     /// Whether some enrollment may wait for its next step to be rendered.
     advancing: bool,
     /// Where the alarm stands, `None` when there is none.
@@ -71,7 +92,7 @@ impl DurableObject for Outbox {
     fn new(state: State, env: Env) -> Self {
         let database =
             Database::open(state.storage().sql(), &schema::MIGRATIONS).map_err(|error| error.to_string());
-        Self { state, env, database, memory: RefCell::default() }
+        Self { state, env, database, memory: RefCell::default(), pacers: RefCell::default() }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
@@ -124,6 +145,15 @@ impl Outbox {
             OutboxCall::Delivery { id } => reply(&self.delivery_view(id)?),
             OutboxCall::Enrollment { id } => reply(&self.enrollment_view(id)?),
             OutboxCall::Cancel { id } => reply(&self.cancel(id).await?),
+            OutboxCall::Story { id } => reply(&self.story(id)?),
+            OutboxCall::Replay(replay) => reply(&self.replay(replay).await?),
+            OutboxCall::CountReplayable(filter) => reply(&self.database()?.count_replayable(&filter)?),
+            OutboxCall::BulkReplay(bulk) => reply(&self.bulk_replay(bulk).await?),
+            OutboxCall::ReplayProgress { ids } => {
+                let database = self.database()?;
+                reply(&ids.into_iter().map(|id| database.progress(id)).collect::<Result<Vec<_>>>()?)
+            }
+            OutboxCall::Slots(want) => reply(&self.grant(&want)),
             OutboxCall::Stats {} => reply(&self.stats()?),
             #[cfg(feature = "testing")]
             OutboxCall::Panic { in_alarm: false } => panic!("asked to panic in a call"),
@@ -151,7 +181,8 @@ impl Outbox {
         if self.memory.borrow().loaded {
             return Ok(());
         }
-        let armed = self.state.storage().get_alarm().await?.map(|at| UnixMs(at.max(0) as u64));
+        let armed = self.state.storage().get_alarm().await?;
+        let armed = armed.map(|at| ambient::from_alarm(UnixMs(at.max(0) as u64)));
         // Another event may have come here first while this one waited; loading twice is harmless.
         self.load(armed)?;
         self.arm_for_open_work().await
@@ -173,6 +204,8 @@ impl Outbox {
                 .map(|text| serde_json::from_str(&text))
                 .transpose()?
                 .unwrap_or_default(),
+            last_place: database.last_place()?,
+            replays: database.running_replays()?,
             advancing: database.first_advance()?.is_some(),
             armed,
             ..Memory::default()
@@ -185,7 +218,8 @@ impl Outbox {
             match lane {
                 0 => (account.scheduled, account.earliest_due) = (open, None),
                 1 => account.in_flight = open,
-                _ => account.held = open,
+                2 => account.held = open,
+                _ => account.blocked = open,
             }
         }
         memory.ledger.accounts.values_mut().for_each(Account::catch_up);
@@ -212,7 +246,7 @@ impl Outbox {
     }
 
     async fn set_alarm(&self, at: UnixMs) -> Result<()> {
-        let date = js_sys::Date::new(&(at.0 as f64).into());
+        let date = js_sys::Date::new(&(ambient::for_alarm(at).0 as f64).into());
         let result = self.state.storage().set_alarm(ScheduledTime::new(date)).await;
         if result.is_err() {
             self.doubt();

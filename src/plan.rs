@@ -5,7 +5,7 @@ use varde_core::endpoint_url::Policy;
 use varde_core::expr::Context;
 use varde_core::render;
 use varde_core::request::Request;
-use varde_core::workflow::Action;
+use varde_core::workflow::{Action, Ordering, Workflow};
 
 use crate::outbox_do::protocol::{Plan, Planned, Terms};
 
@@ -19,11 +19,13 @@ const MAX_STORED_REQUEST_BYTES: usize = 1_700_000;
 /// # Errors
 /// When the request can't be serialised.
 pub fn plan(
+    workflow: &Workflow,
     action: &Action,
     values: &Context<'_>,
     rule: Policy,
 ) -> serde_json::Result<(Planned, Option<Request>)> {
-    let slug = action.id().clone();
+    let ordered = workflow.ordering() == Ordering::Record;
+    let planned = |plan| Planned { action: action.id().clone(), plan, ordered };
     match render::render(action, values, rule) {
         Ok(request) => {
             let terms = Terms {
@@ -34,14 +36,14 @@ pub fn plan(
             let stored = to_raw_value(&request)?;
             if stored.get().len() > MAX_STORED_REQUEST_BYTES {
                 let plan = Plan::Unsendable { reason: "request_too_large".to_owned() };
-                return Ok((Planned { action: slug, plan }, None));
+                return Ok((planned(plan), None));
             }
             let plan = Plan::Send { terms, request: stored };
-            Ok((Planned { action: slug, plan }, Some(request)))
+            Ok((planned(plan), Some(request)))
         }
         Err(unsendable) => {
             let reason = unsendable.code().to_owned();
-            Ok((Planned { action: slug, plan: Plan::Unsendable { reason } }, None))
+            Ok((planned(Plan::Unsendable { reason }), None))
         }
     }
 }

@@ -9,6 +9,7 @@ use futures_util::stream;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use varde_core::controls::Controls;
+use varde_core::replay::BulkReplay;
 use varde_core::slug::Slug;
 use worker::{Env, Error, Result};
 
@@ -28,6 +29,9 @@ pub struct Swept {
     pub home: Home,
     /// What it should know.
     pub controls: Controls,
+    /// The bulk replays that it should have heard of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replays: Vec<BulkReplay>,
 }
 
 /// Some outboxes couldn't be reached.
@@ -163,7 +167,8 @@ mod tests {
     #[test]
     fn swept_format_unchanged() {
         let home = Home { workflow: "w".parse().unwrap(), uid: "u".to_owned(), shard: 3 };
-        let swept = Swept { home, controls: Controls { version: 2, ..Controls::default() } };
+        let swept =
+            Swept { home, controls: Controls { version: 2, ..Controls::default() }, replays: Vec::new() };
         let text = r#"{"home":{"workflow":"w","uid":"u","shard":3},"controls":{"version":2}}"#;
         assert_eq!(serde_json::to_string(&swept).unwrap(), text);
         assert_eq!(serde_json::from_str::<Swept>(text).unwrap(), swept);

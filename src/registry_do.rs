@@ -14,6 +14,7 @@ mod workflows;
 mod controls;
 mod deletion;
 mod outboxes;
+mod replays;
 mod secrets;
 mod tokens;
 
@@ -73,6 +74,10 @@ impl Registry {
             Call::Close { workflow, cancel_open } => reply(&self.close(&workflow, cancel_open, now)?),
             Call::Reopen(closing) => reply(&self.reopen(&closing, now)?),
             Call::Remove(closing) => reply(&self.remove(&closing, now)?),
+
+            Call::StartReplay { workflow, bulk } => reply(&self.start_replay(&workflow, bulk, now)?),
+            Call::CancelReplay { workflow, id } => reply(&self.cancel_replay(&workflow, id, now)?),
+            Call::ListReplays { workflow } => reply(&self.list_replays(&workflow, now)?),
 
             Call::PutSecret { name, value, hosts } => reply(&self.put_secret(name, value, hosts, now)?),
             Call::RotateSecret(rotate) => reply(&self.rotate_secret(rotate, now)?),

@@ -248,7 +248,7 @@ impl Sender {
             now,
         };
         let delivery = DeliveryId::mint(now, self.home.shard, ambient::dice());
-        match plan::plan(action, &values, self.config.url_rule) {
+        match plan::plan(&view.workflow, action, &values, self.config.url_rule) {
             Ok((planned, _)) => Then::Next { delivery, planned },
             Err(error) => {
                 log::error("plan_failed", &error);

@@ -28,10 +28,14 @@ pub async fn sweep(env: &Env) {
         .await;
 }
 
-/// Controls first: a push that was lost is repeated here. An outbox that has them ignores them.
+/// Controls and bulk replays first: what didn't reach it is repeated here. An outbox that has them ignores
+/// them.
 async fn check(env: &Env, one: Swept) -> Result<()> {
     let Home { uid, shard, .. } = &one.home;
     let _: Acknowledged = outbox::call(env, uid, *shard, &OutboxCall::Controls(one.controls)).await?;
+    for bulk in one.replays {
+        let _: Acknowledged = outbox::call(env, uid, *shard, &OutboxCall::BulkReplay(bulk)).await?;
+    }
     let _: Acknowledged = outbox::call(env, uid, *shard, &OutboxCall::Check {}).await?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::outbox_do::protocol::{CancelReply, OutboxCall};
 
 /// `GET …/deliveries`.
 pub async fn list(call: &mut Call, id: &str) -> Result<Response, Problem> {
-    let known = ["status", "action", "record", "since", "until", "limit", "cursor"];
+    let known = ["status", "action", "record", "since", "until", "replay", "limit", "cursor"];
     listing::list(call, id, &known, &listing::DELIVERIES).await
 }
 

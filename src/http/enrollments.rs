@@ -167,7 +167,8 @@ fn prepare(
         outputs: &Outputs::default(),
         now: ambient::now(),
     };
-    let (first, request) = plan::plan(view.workflow.first_action(), &values, call.config.url_rule)?;
+    let (first, request) =
+        plan::plan(&view.workflow, view.workflow.first_action(), &values, call.config.url_rule)?;
     let new = NewEnrollment { id: ambient::mint_enrollment(shard), record, input: raw, idempotency, first };
     Ok(Incoming { place, input, new, request })
 }

@@ -59,6 +59,7 @@ fn query_of(call: &Call, kind: &Kind) -> Result<Query, Problem> {
         status,
         action: call.query("action"),
         record: call.query("record"),
+        replay: call.query("replay"),
         since: number("since")?,
         until: number("until")?,
     })

@@ -41,7 +41,7 @@ pub async fn put(call: &mut Call, id: &str) -> Result<Response, Problem> {
     directory::forget(&workflow);
     match reply {
         Put::Stored { created, stored, broadcast } => {
-            // An action that was paused is gone. The document is in force without this.
+            // Limits have changed, or an action that was paused is gone. The document is in force without it.
             push_quietly(call, broadcast.as_ref()).await;
             configuration::stored(created, &show(&stored)?)
         }
@@ -116,6 +116,11 @@ async fn delete_in_steps(call: &Call, workflow: &Slug, cancel_open: bool) -> Res
     directory::forget(workflow);
     match removed {
         Removed::Gone => Ok(gone()),
+        Removed::Removed(broadcast) => {
+            // Only so that they forget what they hold; the sweep tells those that are missed.
+            push_quietly(call, Some(&broadcast)).await;
+            Ok(gone())
+        }
         Removed::Interrupted => Err(Problem::unavailable(
             "deletion_interrupted",
             "another call changed the workflow meanwhile; nothing was deleted",
@@ -185,6 +190,12 @@ fn outline_of(workflow: &Workflow) -> Outline {
         shards: workflow.shards(),
         actions: workflow.actions().iter().map(|action| action.id().clone()).collect(),
         secrets: secrets.into_iter().cloned().collect(),
+        rates: workflow
+            .actions()
+            .iter()
+            .filter_map(|action| Some((action.id().clone(), action.rate_limit()?)))
+            .collect(),
+        retention_days: Some(workflow.retention_days()),
     }
 }
 

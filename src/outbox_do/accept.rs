@@ -3,13 +3,14 @@
 use varde_core::auth::Auth;
 use varde_core::delivery::{Circumstances, Delivery, Event, LEASE_GRACE_MS};
 use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::replay::ReplayOf;
 use varde_core::schedule::RetryPolicy;
 use varde_core::time::{DAY_MS, UnixMs};
 use worker::Result;
 
 use super::protocol::{Accept, AcceptReply, Accepted, Home, NewEnrollment, Plan, Planned, Terms, Ticket};
 use super::store::{After, DeliveryRow, Finale};
-use super::{LEASES_PER_ACTION, LEASES_PER_CALL, OPEN_LIMIT, Outbox};
+use super::{LEASES_PER_CALL, OPEN_LIMIT, Outbox};
 use crate::{ambient, log, registry};
 
 /// How long an idempotency key is remembered.
@@ -94,37 +95,38 @@ impl Outbox {
         }
         let owner = Owner { enrollment: id, record: &new.record };
         let action = new.first.action.clone();
-        let created = self.create_delivery(id.first_delivery(), &owner, new.first, lease, now)?;
+        let creation = Creation { planned: new.first, replay: None, lease };
+        let created = self.create_delivery(id.first_delivery(), &owner, creation, now)?;
         if created.ended {
-            self.ended(id, After { action, delivered: false }, now)?;
+            self.ended(id, After { action, delivered: false, ordered: false }, now)?;
         }
         Ok((Accepted::Enrolled { id }, Some(created)))
     }
 
-    /// Inserts a delivery that is due now: leased at once if the caller wants that and the cap allows it,
-    /// held if its action is paused, rejected if there is nothing to send.
+    /// Inserts a delivery that is due now: leased at once if the caller wants that and cap and rate allow it,
+    /// held if its action is paused, blocked if it has to wait for its turn, rejected if there is nothing to
+    /// send.
     pub(super) fn create_delivery(
         &self,
         id: DeliveryId,
         owner: &Owner<'_>,
-        planned: Planned,
-        lease: bool,
+        creation: Creation,
         now: UnixMs,
     ) -> Result<Created> {
-        let Planned { action, plan } = planned;
+        let Creation { planned: Planned { action, plan, ordered }, replay, lease } = creation;
         let (terms, request, unsendable) = match plan {
             Plan::Send { terms, request } => (terms, request.get().to_owned(), None),
             Plan::Unsendable { reason } => (no_terms(), "null".to_owned(), Some(reason)),
         };
         let at = Circumstances { now, dice: 0.0, policy: &terms.retry };
         let fresh = Delivery::scheduled(now);
-        let (paused, may_lease) = {
-            let mut memory = self.memory.borrow_mut();
-            let paused = memory.pause_reason(&action).is_some();
-            (paused, lease && memory.ledger.account(&action).in_flight < LEASES_PER_ACTION)
-        };
+        let blocked = ordered && self.database()?.has_line(&action, owner.record)?;
+        let place = (ordered && unsendable.is_none()).then(|| self.next_place(now));
+        let paused = self.memory.borrow().pause_reason(&action).is_some();
+        let may_lease = lease && !paused && !self.at_cap(&action) && self.slots(&action, now)? > 0;
         let event = match &unsendable {
             Some(reason) => Some(Event::Unsendable { reason }),
+            None if blocked => Some(Event::Block),
             None if paused => Some(Event::Hold),
             None if may_lease => Some(Event::Lease { lease_ms: terms.timeout_ms + LEASE_GRACE_MS }),
             None => None,
@@ -137,6 +139,9 @@ impl Outbox {
         };
         let ended = !delivery.state.is_open();
         let ticket = matches!(event, Some(Event::Lease { .. })).then(|| ticket(id, &delivery, &terms));
+        if ticket.is_some() {
+            self.use_slot(&action);
+        }
         let wakes_at = if ended { now } else { delivery.state.wakes_at().unwrap_or(UnixMs(u64::MAX)) };
         let record = owner.record.to_owned();
         let row = DeliveryRow {
@@ -147,6 +152,9 @@ impl Outbox {
             created_at: now,
             delivery,
             terms,
+            place,
+            replay,
+            replayed_by: None,
         };
         let finale = ended.then_some(Finale { settled_at: now, attempt: None, outputs: None });
         let database = self.database()?;
@@ -177,6 +185,15 @@ impl Outbox {
         }
         Ok(())
     }
+}
+
+/// A delivery to insert.
+pub(super) struct Creation {
+    pub planned: Planned,
+    /// What it is a replay of.
+    pub replay: Option<ReplayOf>,
+    /// Whether the caller can make its first attempt.
+    pub lease: bool,
 }
 
 /// A delivery that was inserted.

@@ -9,6 +9,7 @@ use worker::Result;
 
 use super::ledger::Lane;
 use super::protocol::Acknowledged;
+use super::retention::Forgetting;
 use super::{Outbox, Settled};
 use crate::{ambient, log, registry};
 
@@ -21,6 +22,11 @@ impl Outbox {
         if controls.supersede(&self.memory.borrow().controls) {
             self.database()?.set_meta("controls", &serde_json::to_string(&controls)?)?;
             let mut memory = self.memory.borrow_mut();
+            if memory.controls.rates != controls.rates {
+                memory.allowances.clear();
+                memory.ask_at.clear();
+            }
+            memory.forgetting = Forgetting::default();
             memory.controls = controls;
             // Newer than a pause that was found here: a resume must not be undone by old news. Should the
             // endpoint still be gone, its next answer says so.
@@ -96,15 +102,10 @@ impl Outbox {
         let memory = self.memory.borrow();
         let mut misplaced = Vec::new();
         for (action, account) in &memory.ledger.accounts {
-            let lanes = [
-                (Lane::Scheduled, account.scheduled),
-                (Lane::Held, account.held),
-                (Lane::InFlight, account.in_flight),
-            ];
             let paused = memory.pause_reason(action).is_some();
-            for (lane, count) in lanes {
+            for lane in [Lane::Scheduled, Lane::Held, Lane::InFlight, Lane::Blocked] {
                 let event = match lane {
-                    _ if count == 0 => continue,
+                    _ if account.in_lane(lane) == 0 => continue,
                     _ if memory.controls.cancel_open => Event::Cancel,
                     Lane::Scheduled if paused => Event::Hold,
                     Lane::Held if !paused => Event::Release,

@@ -12,7 +12,6 @@ use worker::Result;
 
 use super::ledger::Lane;
 use super::protocol::{HandOver, Return, Work};
-use super::store::After;
 use super::{LEASES_PER_ACTION, LEASES_PER_CALL, Outbox, Settled};
 use crate::{ambient, log, sender};
 
@@ -57,11 +56,16 @@ impl Outbox {
         let now = ambient::now();
         self.atomically(|| self.end_leases(now))?;
         self.atomically(|| self.align(now))?;
+        self.atomically(|| self.replay_on(now))?;
         self.tell_registry().await?;
+        self.ask_for_slots().await?;
         let work = self.atomically(|| self.take_work(ambient::now()))?;
         self.hand_over(work).await?;
+        // Again, for what is still due: the alarm then stands at a slot.
+        self.ask_for_slots().await?;
         let now = ambient::now();
         self.database()?.prune_idempotency(now, KEYS_PER_ALARM)?;
+        self.atomically(|| self.forget(now))?;
         // No await between the look at the rows and the alarm: the alarm says what the rows say.
         let next = self.next_wake(now)?;
         self.memory.borrow_mut().armed = next;
@@ -77,7 +81,8 @@ impl Outbox {
         let database = self.database()?;
         let advance = database.first_advance()?;
         self.memory.borrow_mut().advancing = advance.is_some();
-        let mut wake = [advance, database.first_expiry()?].into_iter().flatten().min();
+        let clean_up = [database.first_expiry()?, self.next_forgetting(now)?];
+        let mut wake = clean_up.into_iter().chain([advance]).flatten().min();
         let actions: Vec<(Slug, bool, bool)> = {
             let memory = self.memory.borrow();
             let may_send = |action: &Slug, account: &super::Account| {
@@ -96,13 +101,14 @@ impl Outbox {
                 let due = database.first_waking(Lane::Scheduled, &action)?;
                 self.memory.borrow_mut().ledger.account(&action).earliest_due =
                     Some(due.unwrap_or(UnixMs(u64::MAX)));
-                consider(due);
+                let slot = self.limit_of(&action).map_or(UnixMs(0), |_| self.next_slot(&action, now));
+                consider(due.map(|due| if due <= now { due.max(slot) } else { due }));
             }
             if in_flight {
                 consider(database.first_waking(Lane::InFlight, &action)?);
             }
         }
-        if self.out_of_line() {
+        if self.out_of_line() || self.replays_go_on() {
             consider(Some(now));
         }
         if !self.memory.borrow().untold.is_empty() {
@@ -119,7 +125,7 @@ impl Outbox {
                 let Ok(step) = row.delivery.step(&Event::LeaseEnded, at) else { continue };
                 self.store_step(&mut row, step, Settled::default(), now)?;
                 if !row.delivery.state.is_open() {
-                    self.ended(row.enrollment, After { action: action.clone(), delivered: false }, now)?;
+                    self.conclude(&row, None, 0, now)?;
                 }
             }
         }

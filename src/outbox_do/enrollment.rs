@@ -2,20 +2,42 @@
 //! workflow's matter, and the outbox doesn't know workflows: it is told by a sender, or asks one.
 
 use serde_json::value::RawValue;
-use varde_core::ids::EnrollmentId;
+use varde_core::delivery::State;
+use varde_core::ids::{DeliveryId, EnrollmentId};
 use varde_core::time::{SECOND_MS, UnixMs};
 use worker::Result;
 
 use super::Outbox;
-use super::accept::Owner;
-use super::protocol::{Advance, AdvanceWork, SettleReply, Then, Work};
-use super::store::{After, Course, EnrollmentRow};
+use super::accept::{Created, Creation, Owner};
+use super::protocol::{Advance, AdvanceWork, Planned, SettleReply, Then, Work};
+use super::store::{After, Course, DeliveryRow, EnrollmentRow};
 use crate::ambient;
 
 /// How long a sender has to render a next step before another one is asked.
 const ADVANCE_MS: u64 = 35 * SECOND_MS;
 
 impl Outbox {
+    /// A delivery has ended: its enrollment goes on as `then` says, or waits for somebody who can tell. Gives
+    /// back work for the sender who told.
+    pub(super) fn conclude(
+        &self,
+        row: &DeliveryRow,
+        then: Option<Then>,
+        budget_ms: u64,
+        now: UnixMs,
+    ) -> Result<Option<Work>> {
+        if let Some(replay) = row.replay {
+            self.replay_ended(row, replay, now)?;
+            return Ok(None);
+        }
+        let delivered = matches!(row.delivery.state, State::Delivered { .. });
+        let after = After { action: row.action.clone(), delivered, ordered: row.place.is_some() };
+        match then {
+            Some(then) => self.go_on(row.enrollment, &row.record, after, then, budget_ms, now),
+            None => self.ended(row.enrollment, after, now).map(|()| None),
+        }
+    }
+
     /// A delivery ended and nobody who knows the workflow is there: the next step becomes open work.
     pub(super) fn ended(&self, id: EnrollmentId, after: After, now: UnixMs) -> Result<()> {
         self.change_course(id, |course| {
@@ -25,7 +47,7 @@ impl Outbox {
     }
 
     /// A delivery ended and its sender says how the enrollment goes on. Gives back work for that sender.
-    pub(super) fn go_on(
+    fn go_on(
         &self,
         id: EnrollmentId,
         record: &str,
@@ -34,29 +56,47 @@ impl Outbox {
         budget_ms: u64,
         now: UnixMs,
     ) -> Result<Option<Work>> {
-        match then {
-            // The last action of an enrollment with nothing else to tell: no row to write.
-            Then::Done => Ok(None),
-            Then::Failed { reason } => {
-                self.end_early(id, "failed", Some(reason))?;
-                Ok(None)
-            }
-            Then::Next { delivery, planned } => {
-                let action = planned.action.clone();
-                let owner = Owner { enrollment: id, record };
-                let created = self.create_delivery(delivery, &owner, planned, false, now)?;
-                self.change_course(id, |course| {
-                    course.deliveries.push(delivery);
-                    course.after = created.ended.then_some(After { action, delivered: false });
-                    created.ended.then_some(now)
-                })?;
-                if created.ended { self.advance_work(id, now) } else { self.due_work(budget_ms, now) }
-            }
+        let next = match then {
             Then::Unknown => {
                 self.ended(id, after, now)?;
-                self.advance_work(id, now)
+                return self.advance_work(id, now);
             }
+            // The last action of an enrollment with nothing else to tell: no row to write.
+            Then::Done => None,
+            Then::Failed { reason } => {
+                self.end_early(id, "failed", Some(reason))?;
+                None
+            }
+            Then::Next { delivery, planned } => Some(self.begin_next(id, record, delivery, planned, now)?),
+        };
+        if after.ordered {
+            self.move_line(&after.action, record, now)?;
         }
+        match next {
+            Some(Created { ended: true, .. }) => self.advance_work(id, now),
+            Some(Created { ended: false, .. }) => self.due_work(budget_ms, now),
+            None => Ok(None),
+        }
+    }
+
+    fn begin_next(
+        &self,
+        id: EnrollmentId,
+        record: &str,
+        delivery: DeliveryId,
+        planned: Planned,
+        now: UnixMs,
+    ) -> Result<Created> {
+        let action = planned.action.clone();
+        let owner = Owner { enrollment: id, record };
+        let creation = Creation { planned, replay: None, lease: false };
+        let created = self.create_delivery(delivery, &owner, creation, now)?;
+        self.change_course(id, |course| {
+            course.deliveries.push(delivery);
+            course.after = created.ended.then_some(After { action, delivered: false, ordered: false });
+            created.ended.then_some(now)
+        })?;
+        Ok(created)
     }
 
     /// The answer to an [`AdvanceWork`]. Safe to repeat: the second time there is nothing to advance.
@@ -121,6 +161,9 @@ impl Outbox {
     pub(super) fn cancel_waiting(&self, limit: usize) -> Result<()> {
         for row in self.database()?.enrollments_to_advance(UnixMs(u64::MAX), limit)? {
             self.end_early(row.id, "canceled", None)?;
+            if let Some(After { action, ordered: true, .. }) = &row.course.after {
+                self.move_line(action, &row.record, ambient::now())?;
+            }
         }
         self.memory.borrow_mut().advancing = self.database()?.first_advance()?.is_some();
         Ok(())

@@ -19,6 +19,8 @@ pub enum Lane {
     InFlight = 1,
     /// Waits for its action to be resumed.
     Held = 2,
+    /// Waits for an earlier delivery of its record.
+    Blocked = 3,
 }
 
 impl Lane {
@@ -28,6 +30,7 @@ impl Lane {
             State::Scheduled { .. } => Some(Self::Scheduled),
             State::InFlight { .. } => Some(Self::InFlight),
             State::Held { .. } => Some(Self::Held),
+            State::Blocked { .. } => Some(Self::Blocked),
             State::Delivered { .. }
             | State::Rejected { .. }
             | State::Exhausted { .. }
@@ -76,6 +79,8 @@ pub struct Account {
     pub in_flight: u64,
     /// Deliveries that wait for a resume.
     pub held: u64,
+    /// Deliveries that wait for an earlier one of their record.
+    pub blocked: u64,
     /// No scheduled delivery is due before this; `None` when that isn't known and the index must be asked.
     pub earliest_due: Option<UnixMs>,
 }
@@ -90,7 +95,17 @@ impl Account {
 
     /// Deliveries that have something to do.
     pub const fn open(&self) -> u64 {
-        self.scheduled + self.in_flight + self.held
+        self.scheduled + self.in_flight + self.held + self.blocked
+    }
+
+    /// How many are in a lane.
+    pub const fn in_lane(&self, lane: Lane) -> u64 {
+        match lane {
+            Lane::Scheduled => self.scheduled,
+            Lane::InFlight => self.in_flight,
+            Lane::Held => self.held,
+            Lane::Blocked => self.blocked,
+        }
     }
 
     const fn lane(&mut self, lane: Lane) -> &mut u64 {
@@ -98,6 +113,7 @@ impl Account {
             Lane::Scheduled => &mut self.scheduled,
             Lane::InFlight => &mut self.in_flight,
             Lane::Held => &mut self.held,
+            Lane::Blocked => &mut self.blocked,
         }
     }
 }
@@ -138,6 +154,7 @@ impl Ledger {
             }
             State::InFlight { .. } => account.in_flight += 1,
             State::Held { .. } => account.held += 1,
+            State::Blocked { .. } => account.blocked += 1,
             State::Delivered { .. } => account.totals.delivered += 1,
             State::Rejected { .. } => account.totals.rejected += 1,
             State::Exhausted { .. } => account.totals.exhausted += 1,

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use varde_core::auth::Auth;
 use varde_core::controls::Controls;
-use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::ids::{DeliveryId, EnrollmentId, ReplayId};
 use varde_core::outcome::Outcome;
+use varde_core::rate::RateLimit;
+use varde_core::replay::{BulkReplay, Filter};
 use varde_core::schedule::RetryPolicy;
 use varde_core::slug::Slug;
 
@@ -66,6 +68,24 @@ pub enum OutboxCall {
         /// Which.
         id: DeliveryId,
     },
+    /// What is needed to render a delivery anew; answered by `Option<`[`Story`]`>`.
+    Story {
+        /// Which.
+        id: DeliveryId,
+    },
+    /// Send one again that has ended; answered by [`ReplayReply`].
+    Replay(Replay),
+    /// How many deliveries a bulk replay would take here; answered by a number.
+    CountReplayable(Filter),
+    /// Begin a bulk replay, or cancel it; answered by [`Acknowledged`].
+    BulkReplay(BulkReplay),
+    /// How far bulk replays are; answered by `Vec<Option<`[`Progress`]`>>`, `None` for one not heard of.
+    ReplayProgress {
+        /// Which.
+        ids: Vec<ReplayId>,
+    },
+    /// Another outbox of the workflow needs slots of a rate limit; answered by [`Grant`].
+    Slots(WantSlots),
     /// The accounting; answered by [`crate::outbox_do::ledger::Stats`].
     Stats {},
     /// Panic now, or in the next alarm; for the tests of what a panic does.
@@ -119,6 +139,9 @@ pub struct Planned {
     pub action: Slug,
     /// What to send, or why there is nothing.
     pub plan: Plan,
+    /// Whether it waits for earlier deliveries of its record to this action.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ordered: bool,
 }
 
 /// What a delivery sends.
@@ -241,6 +264,60 @@ pub struct Return {
     pub reason: String,
 }
 
+/// A delivery to send again.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Replay {
+    /// The old one.
+    pub of: DeliveryId,
+    /// The new one's id, minted by the edge, so that it can repeat this safely.
+    pub id: DeliveryId,
+    /// What it sends; the old one's request where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Planned>,
+}
+
+/// The answer to [`OutboxCall::Replay`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayReply {
+    /// The new delivery is there.
+    Created,
+    /// There is no such delivery.
+    Unknown,
+    /// The old one hasn't ended.
+    StillOpen,
+    /// The old one had nothing to send.
+    NothingToSend,
+    /// Its enrollment has been replayed too often.
+    TooMany,
+    /// Too much is open in this shard.
+    Full,
+}
+
+/// A delivery's part of its enrollment, for rendering.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Story {
+    /// Its action.
+    pub action: Slug,
+    /// The record and the event.
+    pub input: Box<RawValue>,
+    /// The outputs of all ended actions.
+    pub outputs: Box<RawValue>,
+}
+
+/// Slots that an outbox asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantSlots {
+    /// For which action.
+    pub action: Slug,
+    /// Who asks.
+    pub shard: u8,
+    /// How many it has use for.
+    pub wanted: u32,
+    /// The limit as it knows it.
+    pub limit: RateLimit,
+}
+
 /// How an enrollment goes on after a delivery.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -361,6 +438,9 @@ pub struct Query {
     /// Only this record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
+    /// Only this bulk replay's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
     /// Created at or after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
@@ -390,7 +470,11 @@ mod tests {
 
     fn planned() -> Planned {
         let terms = Terms { timeout_ms: 25_000, auth: Auth::None, retry: RetryPolicy::default() };
-        Planned { action: "a".parse().unwrap(), plan: Plan::Send { terms, request: raw("{}") } }
+        Planned {
+            action: "a".parse().unwrap(),
+            plan: Plan::Send { terms, request: raw("{}") },
+            ordered: false,
+        }
     }
 
     /// Reads what was written and writes it again: an older isolate's message means the same to a newer one.

@@ -5,8 +5,10 @@
 ///
 /// Rows and columns are counted, because the platform bills by rows written, index entries included:
 /// a delivery that arrives at its first attempt writes one enrollment, one delivery, one entry of
-/// `deliveries_open`, then the delivery, the entry and one counter: six.
-pub const MIGRATIONS: [&str; 1] = ["
+/// `deliveries_open`, then the delivery, the entry and one counter: six. `place` is only set where records
+/// keep their order; such a delivery writes two entries of `deliveries_line` more.
+pub const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE enrollments (
         id TEXT PRIMARY KEY,
         record TEXT NOT NULL,
@@ -51,4 +53,17 @@ pub const MIGRATIONS: [&str; 1] = ["
         expires_at INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX idempotency_expiry ON idempotency (expires_at);
-"];
+",
+    "
+    ALTER TABLE deliveries ADD COLUMN place INTEGER;
+    ALTER TABLE deliveries ADD COLUMN replay TEXT;
+    ALTER TABLE deliveries ADD COLUMN replayed_by TEXT;
+    CREATE INDEX deliveries_line ON deliveries (action, record, place)
+        WHERE place IS NOT NULL AND lane IS NOT NULL;
+
+    CREATE TABLE replays (
+        id TEXT PRIMARY KEY,
+        progress TEXT NOT NULL
+    ) WITHOUT ROWID;
+",
+];

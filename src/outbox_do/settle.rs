@@ -1,6 +1,6 @@
 //! Attempts end here: a settle, a returned lease, a cancel; and the next lease for a sender that has time.
 
-use varde_core::delivery::{Circumstances, Event, LEASE_GRACE_MS, State};
+use varde_core::delivery::{Circumstances, Event, LEASE_GRACE_MS};
 use varde_core::ids::DeliveryId;
 use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
@@ -9,7 +9,7 @@ use worker::Result;
 use super::accept::ticket;
 use super::ledger::Lane;
 use super::protocol::{CancelReply, Lease, Return, Settle, SettleReply, Work};
-use super::store::{After, DeliveryRow};
+use super::store::DeliveryRow;
 use super::{LEASES_PER_ACTION, Outbox, Settled};
 use crate::{ambient, log, metering};
 
@@ -42,9 +42,7 @@ impl Outbox {
         self.store_step(&mut row, step, Settled { response, outputs: settle.outputs }, now)?;
         let mut work = None;
         if !row.delivery.state.is_open() {
-            let delivered = matches!(row.delivery.state, State::Delivered { .. });
-            let after = After { action: row.action.clone(), delivered };
-            work = self.go_on(row.enrollment, &row.record, after, settle.then, settle.budget_ms, now)?;
+            work = self.conclude(&row, Some(settle.then), settle.budget_ms, now)?;
         }
         if work.is_none() {
             work = self.due_work(settle.budget_ms, now)?;
@@ -93,7 +91,14 @@ impl Outbox {
         let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
         let Ok(step) = row.delivery.step(&Event::Cancel, at) else { return Ok(false) };
         self.store_step(row, step, Settled::default(), now)?;
+        if let Some(replay) = row.replay {
+            self.replay_ended(row, replay, now)?;
+            return Ok(true);
+        }
         self.end_early(row.enrollment, "canceled", None)?;
+        if row.place.is_some() {
+            self.move_line(&row.action, &row.record, now)?;
+        }
         Ok(true)
     }
 
@@ -116,6 +121,10 @@ impl Outbox {
         now: UnixMs,
         fits: &dyn Fn(&DeliveryRow) -> bool,
     ) -> Result<Vec<Lease>> {
+        let limit = limit.min(self.slots(action, now)?);
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
         metering::begin_take();
         let rows = self.waking(Lane::Scheduled, action, now, limit)?;
         let found = rows.len();
@@ -139,9 +148,10 @@ impl Outbox {
         let Ok(step) = row.delivery.step(&event, at) else { return Ok(None) };
         self.store_step(row, step, Settled::default(), now)?;
         if !row.delivery.state.is_open() {
-            self.ended(row.enrollment, After { action: row.action.clone(), delivered: false }, now)?;
+            self.conclude(row, None, 0, now)?;
             return Ok(None);
         }
+        self.use_slot(&row.action);
         let request = self.database()?.request(row.id)?.unwrap_or_else(|| "null".to_owned());
         Ok(Some(Lease {
             ticket: ticket(row.id, &row.delivery, &row.terms),
@@ -162,7 +172,9 @@ impl Outbox {
             // The registry is to hear at once that an endpoint is gone.
             return self.arm(now).await;
         }
-        let left_over = || self.memory.borrow().advancing || !self.actions_with_due(now).is_empty();
+        let left_over = || {
+            self.memory.borrow().advancing || self.replays_go_on() || !self.actions_with_due(now).is_empty()
+        };
         if moved.is_some_and(|moved| moved.was_at_cap) || left_over() {
             return self.arm_for_open_work().await;
         }
@@ -200,12 +212,15 @@ impl Outbox {
         until: UnixMs,
         limit: usize,
     ) -> Result<Vec<DeliveryRow>> {
-        let mut set_aside = false;
+        let mut set_aside = Vec::new();
         let rows = self.database()?.waking(lane, action, until, limit, &mut |id, error| {
-            set_aside = true;
+            set_aside.push(id.to_owned());
             log::error_about("row_set_aside", id, error);
         })?;
-        if set_aside {
+        for id in set_aside {
+            if let Some((action, record)) = self.database()?.line_of(&id)? {
+                self.move_line(&action, &record, ambient::now())?;
+            }
             self.doubt();
         }
         Ok(rows)

@@ -1,16 +1,24 @@
 //! Rows in and out. Nothing is decided here.
 
+mod enrollments;
+mod lines;
+mod replays;
+mod retention;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use varde_core::delivery::{AttemptEnd, Delivery, State};
 use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::replay::ReplayOf;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
 use worker::{Error, Result, SqlStorageValue};
 
 use super::ledger::{Lane, Totals};
-use super::protocol::{Idempotency, NewEnrollment, Terms};
+use super::protocol::Terms;
 use crate::database::{Database, Row, number};
+
+pub use enrollments::{After, Course, EnrollmentRow};
 
 /// Attempts kept from the beginning of a delivery, because they tell how it began to fail.
 const FIRST_ATTEMPTS_KEPT: u32 = 10;
@@ -34,6 +42,12 @@ pub struct DeliveryRow {
     pub delivery: Delivery,
     /// What was fixed with it.
     pub terms: Terms,
+    /// Its place in the line of its record, where records keep their order.
+    pub place: Option<u64>,
+    /// What it is a replay of.
+    pub replay: Option<ReplayOf>,
+    /// Its newest replay.
+    pub replayed_by: Option<DeliveryId>,
 }
 
 /// How a delivery ended; written once. The attempt that ended it lives here and not among the attempts,
@@ -61,76 +75,17 @@ pub struct AttemptLog {
     pub response: Option<serde_json::Value>,
 }
 
-/// What happened to an enrollment beyond its first delivery; NULL while there is nothing to tell.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Course {
-    /// Its later deliveries, in the order of their creation.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub deliveries: Vec<DeliveryId>,
-    /// The delivery that ended while nobody who knows the workflow was there: the next step waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<After>,
-    /// `failed` or `canceled`; a completed or running enrollment is told by its deliveries.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<String>,
-    /// Why, as a stable slug.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// A delivery that an enrollment has to go on after.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct After {
-    /// Its action.
-    pub action: Slug,
-    /// Whether it was delivered.
-    pub delivered: bool,
-}
-
-/// An enrollment as it is stored.
-#[derive(Debug)]
-pub struct EnrollmentRow {
-    /// Its id.
-    pub id: EnrollmentId,
-    /// The record's id.
-    pub record: String,
-    /// The record and the event, as JSON.
-    pub input: String,
-    /// When it was accepted.
-    pub created_at: UnixMs,
-    /// What happened.
-    pub course: Course,
-    /// When its next step is to be rendered.
-    pub next_due: Option<UnixMs>,
-}
-
-impl EnrollmentRow {
-    /// Its deliveries, in the order of their creation.
-    pub fn delivery_ids(&self) -> impl Iterator<Item = DeliveryId> {
-        std::iter::once(self.id.first_delivery()).chain(self.course.deliveries.iter().copied())
-    }
-}
-
-const DELIVERY_COLUMNS: &str = "id, enrollment, action, record, created_at, state, terms";
-const ENROLLMENT_COLUMNS: &str = "id, record, input, created_at, course, next_due";
+const DELIVERY_COLUMNS: &str =
+    "id, enrollment, action, record, created_at, state, terms, place, replay, replayed_by";
 
 impl Database {
-    /// Inserts an enrollment; false when it is there already.
-    pub fn insert_enrollment(&self, new: &NewEnrollment, now: UnixMs) -> Result<bool> {
-        let cursor = self.run(
-            "INSERT OR IGNORE INTO enrollments (id, record, input, created_at) VALUES (?, ?, ?, ?)",
-            vec![new.id.to_string().into(), new.record.as_str().into(), new.input.get().into(), time(now)],
-        )?;
-        Ok(cursor.rows_written() > 0)
-    }
-
     /// Inserts a delivery in whatever state it starts with.
     pub fn insert_delivery(&self, row: &DeliveryRow, request: &str, finale: Option<&Finale>) -> Result<()> {
         let finale = finale.map(serde_json::to_string).transpose()?;
         let (lane, wakes_at) = open_columns(&row.delivery.state);
         self.run(
-            "INSERT INTO deliveries (id, enrollment, action, record, created_at, lane, wakes_at, state, finale, terms, request)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO deliveries (id, enrollment, action, record, created_at, lane, wakes_at, state, finale, terms, request, place, replay)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             vec![
                 row.id.to_string().into(),
                 row.enrollment.to_string().into(),
@@ -143,6 +98,8 @@ impl Database {
                 finale.into(),
                 serde_json::to_string(&row.terms)?.into(),
                 request.into(),
+                row.place.map_or(SqlStorageValue::Null, number),
+                row.replay.as_ref().map(serde_json::to_string).transpose()?.into(),
             ],
         )
         .map(drop)
@@ -236,6 +193,15 @@ impl Database {
         Ok(rows.into_iter().next().map(|mut row| row.number()).transpose()?.map(UnixMs))
     }
 
+    /// How many deliveries of an action are due, counted up to `most`.
+    pub fn due_count(&self, action: &Slug, now: UnixMs, most: u64) -> Result<u64> {
+        let rows = self.rows(
+            "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE lane = ? AND action = ? AND wakes_at <= ? LIMIT ?)",
+            vec![lane_number(Lane::Scheduled), action.as_str().into(), time(now), number(most)],
+        )?;
+        rows.into_iter().next().map_or(Ok(0), |mut row| row.number())
+    }
+
     /// How many deliveries are open, by lane and action: a walk over the index of open work.
     pub fn open_counts(&self) -> Result<Vec<(u64, Slug, u64)>> {
         let sql =
@@ -272,93 +238,6 @@ impl Database {
         rows.into_iter().map(|mut row| Ok(serde_json::from_str(&row.text()?)?)).collect()
     }
 
-    /// One enrollment.
-    pub fn enrollment(&self, id: EnrollmentId) -> Result<Option<EnrollmentRow>> {
-        let sql = format!("SELECT {ENROLLMENT_COLUMNS} FROM enrollments WHERE id = ?");
-        self.rows(&sql, vec![id.to_string().into()])?.into_iter().next().map(enrollment_row).transpose()
-    }
-
-    /// Enrollments whose next step is due.
-    pub fn enrollments_to_advance(&self, now: UnixMs, limit: usize) -> Result<Vec<EnrollmentRow>> {
-        let sql = format!(
-            "SELECT {ENROLLMENT_COLUMNS} FROM enrollments WHERE next_due <= ? ORDER BY next_due LIMIT ?"
-        );
-        self.rows(&sql, vec![time(now), number(limit as u64)])?.into_iter().map(enrollment_row).collect()
-    }
-
-    /// When the first next step is due.
-    pub fn first_advance(&self) -> Result<Option<UnixMs>> {
-        let sql = "SELECT next_due FROM enrollments WHERE next_due IS NOT NULL ORDER BY next_due LIMIT 1";
-        Ok(self.rows(sql, vec![])?.into_iter().next().map(|mut row| row.number()).transpose()?.map(UnixMs))
-    }
-
-    /// How many enrollments wait for their next step.
-    pub fn advance_count(&self) -> Result<u64> {
-        let rows = self.rows("SELECT count(*) FROM enrollments WHERE next_due IS NOT NULL", vec![])?;
-        rows.into_iter().next().map_or(Ok(0), |mut row| row.number())
-    }
-
-    /// Stores what happened to an enrollment.
-    pub fn update_enrollment(
-        &self,
-        id: EnrollmentId,
-        course: &Course,
-        next_due: Option<UnixMs>,
-    ) -> Result<()> {
-        let course = serde_json::to_string(course)?;
-        let next_due = next_due.map_or(SqlStorageValue::Null, time);
-        self.run(
-            "UPDATE enrollments SET course = ?, next_due = ? WHERE id = ?",
-            vec![course.into(), next_due, id.to_string().into()],
-        )
-        .map(drop)
-    }
-
-    /// The enrollment that an idempotency key was used for, if it hasn't expired, with the hash of its input.
-    pub fn idempotency(&self, key: &str, now: UnixMs) -> Result<Option<(EnrollmentId, String)>> {
-        let rows = self.rows(
-            "SELECT enrollment, body_hash FROM idempotency WHERE key = ? AND expires_at > ?",
-            vec![key.into(), time(now)],
-        )?;
-        let read = |mut row: Row| Ok((parse_id(&row.text()?)?, row.text()?));
-        rows.into_iter().next().map(read).transpose()
-    }
-
-    /// Remembers an idempotency key.
-    pub fn insert_idempotency(
-        &self,
-        used: &Idempotency,
-        enrollment: EnrollmentId,
-        expires_at: UnixMs,
-    ) -> Result<()> {
-        self.run(
-            "INSERT OR REPLACE INTO idempotency (key, body_hash, enrollment, expires_at) VALUES (?, ?, ?, ?)",
-            vec![
-                used.key.as_str().into(),
-                used.body_hash.as_str().into(),
-                enrollment.to_string().into(),
-                time(expires_at),
-            ],
-        )
-        .map(drop)
-    }
-
-    /// Forgets expired idempotency keys, at most `limit`.
-    pub fn prune_idempotency(&self, now: UnixMs, limit: usize) -> Result<()> {
-        self.run(
-            "DELETE FROM idempotency WHERE key IN
-             (SELECT key FROM idempotency WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)",
-            vec![time(now), number(limit as u64)],
-        )
-        .map(drop)
-    }
-
-    /// When the first idempotency key expires.
-    pub fn first_expiry(&self) -> Result<Option<UnixMs>> {
-        let rows = self.rows("SELECT expires_at FROM idempotency ORDER BY expires_at LIMIT 1", vec![])?;
-        Ok(rows.into_iter().next().map(|mut row| row.number()).transpose()?.map(UnixMs))
-    }
-
     /// The stored counters.
     pub fn counters(&self) -> Result<Vec<(Slug, Totals)>> {
         let read = |mut row: Row| Ok((slug(&row.text()?)?, serde_json::from_str(&row.text()?)?));
@@ -378,8 +257,8 @@ impl Database {
 /// The columns of the index of open work.
 fn open_columns(state: &State) -> (SqlStorageValue, SqlStorageValue) {
     let wakes_at = match *state {
-        // Not a wake-up: only the order in which held deliveries are released.
-        State::Held { due, .. } => Some(due),
+        // Not a wake-up: only the order in which such deliveries are looked at.
+        State::Held { due, .. } | State::Blocked { due } => Some(due),
         _ => state.wakes_at(),
     };
     (Lane::of(state).map_or(SqlStorageValue::Null, lane_number), wakes_at.map_or(SqlStorageValue::Null, time))
@@ -400,17 +279,9 @@ fn delivery_row_of(id: &str, row: &mut Row) -> Result<DeliveryRow> {
         created_at: UnixMs(row.number()?),
         delivery: serde_json::from_str(&row.text()?)?,
         terms: serde_json::from_str(&row.text()?)?,
-    })
-}
-
-fn enrollment_row(mut row: Row) -> Result<EnrollmentRow> {
-    Ok(EnrollmentRow {
-        id: parse_id(&row.text()?)?,
-        record: row.text()?,
-        input: row.text()?,
-        created_at: UnixMs(row.number()?),
-        course: row.optional_text()?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default(),
-        next_due: row.optional_number()?.map(UnixMs),
+        place: row.optional_number()?,
+        replay: row.optional_text()?.map(|text| serde_json::from_str(&text)).transpose()?,
+        replayed_by: row.optional_text()?.map(|text| parse_id(&text)).transpose()?,
     })
 }
 

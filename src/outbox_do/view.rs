@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use varde_core::delivery::State;
-use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::ids::{DeliveryId, EnrollmentId, ReplayId};
 use varde_core::outcome::Verdict;
 use varde_core::time::UnixMs;
 use worker::{Result, SqlStorageValue};
@@ -38,6 +38,12 @@ struct DeliveryView {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    replay_of: Option<DeliveryId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<ReplayId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed_by: Option<DeliveryId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<AttemptView>>,
@@ -68,7 +74,8 @@ impl Outbox {
             let wanted = matches(query.status.as_ref(), self.shown_status(&row))
                 && matches(query.action.as_ref(), &row.action)
                 && matches(query.record.as_ref(), &row.record)
-                && in_span(query, row.created_at);
+                && in_span(query, row.created_at)
+                && (query.replay.is_none() || query.replay == bulk_of(&row));
             if wanted { Ok(Some(to_raw_value(&self.delivery_summary(&row)?)?)) } else { Ok(None) }
         })
     }
@@ -119,7 +126,7 @@ impl Outbox {
         let actions: Vec<_> = self.memory.borrow().ledger.accounts.keys().cloned().collect();
         let mut oldest = None;
         for action in &actions {
-            for lane in [Lane::Scheduled, Lane::Held] {
+            for lane in [Lane::Scheduled, Lane::Held, Lane::Blocked] {
                 let due = self.database()?.first_waking(lane, action)?;
                 oldest = [oldest, due].into_iter().flatten().min();
             }
@@ -198,6 +205,9 @@ impl Outbox {
             created_at: row.created_at,
             settled_at: self.database()?.finale(row.id)?.map(|finale| finale.settled_at),
             reason,
+            replay_of: row.replay.map(|replay| replay.delivery),
+            replay: row.replay.and_then(|replay| replay.bulk),
+            replayed_by: row.replayed_by,
             request: None,
             attempts: None,
         })
@@ -212,18 +222,21 @@ impl Outbox {
         }
     }
 
-    fn deliveries_of(&self, row: &EnrollmentRow) -> Result<Vec<DeliveryRow>> {
-        let ids = row.delivery_ids();
+    fn deliveries_of(&self, ids: impl Iterator<Item = DeliveryId>) -> Result<Vec<DeliveryRow>> {
         ids.filter_map(|id| self.database().and_then(|database| database.delivery(id)).transpose()).collect()
     }
 
     fn enrollment_value(&self, row: &EnrollmentRow) -> Result<Value> {
-        let deliveries = self.deliveries_of(row)?;
+        let deliveries = self.deliveries_of(row.delivery_ids())?;
+        let replays = self.deliveries_of(row.course.replays.iter().copied())?;
         let status = status_of(row, &deliveries);
-        let views: Vec<DeliveryView> =
+        let mut views: Vec<DeliveryView> =
             deliveries.iter().map(|delivery| self.delivery_summary(delivery)).collect::<Result<_>>()?;
         let ended_at =
             if status == "running" { None } else { views.iter().filter_map(|view| view.settled_at).max() };
+        for replay in &replays {
+            views.push(self.delivery_summary(replay)?);
+        }
         let input: Value = serde_json::from_str(&row.input)?;
         let outputs: Value = serde_json::from_str(self.outputs_of(row)?.get())?;
         let mut view = json!({
@@ -289,6 +302,10 @@ fn with_header_object(mut request: Value) -> Value {
 
 fn matches(wanted: Option<&String>, found: &str) -> bool {
     wanted.is_none_or(|wanted| wanted == found)
+}
+
+fn bulk_of(row: &DeliveryRow) -> Option<String> {
+    Some(row.replay?.bulk?.to_string())
 }
 
 fn in_span(query: &Query, at: UnixMs) -> bool {

@@ -41,11 +41,12 @@ impl Registry {
 
     /// Last step. The controls stay behind for outboxes that come late, or ask again.
     pub(super) fn remove(&self, closing: &Closing, now: UnixMs) -> Result<Removed> {
-        let Some(row) = self.workflow_by_uid(&closing.uid, now)? else { return Ok(Removed::Gone) };
+        let Some(mut row) = self.workflow_by_uid(&closing.uid, now)? else { return Ok(Removed::Gone) };
         if !row.standing.is_closing(closing.version) {
             return Ok(Removed::Interrupted);
         }
         self.next_revision()?;
+        row.standing.remove();
         let database = self.database()?;
         database.run(
             "INSERT OR REPLACE INTO tombstones (uid, controls, deleted_at) VALUES (?, ?, ?)",
@@ -55,7 +56,8 @@ impl Registry {
                 number(now.0),
             ],
         )?;
+        self.forget_replays(&row.uid)?;
         database.run("DELETE FROM workflows WHERE slug = ?", vec![row.slug.as_str().into()])?;
-        Ok(Removed::Gone)
+        Ok(Removed::Removed(self.broadcast(&row)?))
     }
 }

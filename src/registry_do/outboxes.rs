@@ -5,6 +5,7 @@ use varde_core::time::{DAY_MS, UnixMs};
 use worker::{Result, SqlStorageValue};
 
 use super::Registry;
+use super::protocol::StoredReplay;
 use super::workflows::parse_slug;
 use crate::database::Row;
 use crate::database::number;
@@ -62,6 +63,13 @@ impl Registry {
         if let Some(last) = swept.last() {
             database.set_meta("swept_to", &serde_json::to_string(&(&last.home.uid, last.home.shard))?)?;
         }
+        let replays = self.replays_to_repeat(now)?;
+        for one in &mut swept {
+            let meant = |stored: &&StoredReplay| {
+                stored.uid == one.home.uid && stored.shards.contains(&one.home.shard)
+            };
+            one.replays = replays.iter().filter(meant).map(|stored| stored.bulk.clone()).collect();
+        }
         Ok(swept)
     }
 
@@ -107,5 +115,5 @@ impl Registry {
 fn swept(mut row: Row) -> Result<Swept> {
     let (uid, shard) = (row.text()?, row.number()? as u8);
     let home = Home { workflow: parse_slug(&row.text()?)?, uid, shard };
-    Ok(Swept { home, controls: serde_json::from_str(&row.text()?)? })
+    Ok(Swept { home, controls: serde_json::from_str(&row.text()?)?, replays: Vec::new() })
 }

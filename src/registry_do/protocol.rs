@@ -4,9 +4,14 @@
 //! Documents and sealed values pass through unread: the edge parses, validates, seals and unseals; the
 //! registry keeps, counts versions, and refuses what depends on what it keeps.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use varde_core::controls::Controls;
+use varde_core::ids::ReplayId;
+use varde_core::rate::RateLimit;
+use varde_core::replay::BulkReplay;
 use varde_core::secret::{HostPattern, Sealed, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
@@ -71,6 +76,26 @@ pub enum RegistryCall {
         /// Whose.
         workflow: Slug,
     },
+    /// Keep the order of a bulk replay; answered by `Option<`[`StoredReplay`]`>`.
+    StartReplay {
+        /// Whose deliveries.
+        workflow: Slug,
+        /// What is ordered.
+        bulk: BulkReplay,
+    },
+    /// Stop a bulk replay; answered by `Option<`[`StoredReplay`]`>`.
+    CancelReplay {
+        /// Whose deliveries.
+        workflow: Slug,
+        /// Which.
+        id: ReplayId,
+    },
+    /// The bulk replays of a workflow, newest first; answered by `Option<Vec<`[`StoredReplay`]`>>`.
+    ListReplays {
+        /// Whose deliveries.
+        workflow: Slug,
+    },
+
     /// First step of a deletion: no more enrollments; answered by `Option<(`[`Closing`]`, `[`Broadcast`]`)>`.
     Close {
         /// Which.
@@ -203,6 +228,12 @@ pub struct Outline {
     /// Names of its secrets, each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<Slug>,
+    /// The rate limits of its actions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<Slug, RateLimit>,
+    /// How long its settled deliveries are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u16>,
 }
 
 /// The answer to [`RegistryCall::PutWorkflow`].
@@ -215,7 +246,7 @@ pub enum Put {
         created: bool,
         /// It.
         stored: StoredWorkflow,
-        /// Controls to push, where an action that was paused is gone.
+        /// Controls to push, where the document has changed them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         broadcast: Option<Broadcast>,
     },
@@ -262,6 +293,19 @@ pub struct Broadcast {
     pub shards: Vec<u8>,
 }
 
+/// A bulk replay with the outboxes that do it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredReplay {
+    /// The workflow's internal name.
+    pub uid: String,
+    /// What was ordered.
+    pub bulk: BulkReplay,
+    /// The shards that were in use.
+    pub shards: Vec<u8>,
+    /// When it was ordered.
+    pub created_at: UnixMs,
+}
+
 /// The answer to [`RegistryCall::Switch`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -286,11 +330,13 @@ pub struct Closing {
 }
 
 /// The answer to [`RegistryCall::Remove`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Removed {
-    /// It is gone, maybe since before.
+    /// It is gone since before.
     Gone,
+    /// It is gone from now on; these outboxes may forget what they hold.
+    Removed(Broadcast),
     /// It was reopened, or closed by somebody else, in the meantime.
     Interrupted,
 }
@@ -431,7 +477,13 @@ mod tests {
     fn calls() -> Vec<(RegistryCall, Value)> {
         use RegistryCall as Call;
         let doc = to_raw_value(&json!({"name": "W"})).unwrap();
-        let outline = Outline { shards: 1, actions: vec![slug("a")], secrets: vec![slug("app")] };
+        let outline = Outline {
+            shards: 1,
+            actions: vec![slug("a")],
+            secrets: vec![slug("app")],
+            rates: [(slug("a"), RateLimit::new(20, 1_000).unwrap())].into(),
+            retention_days: Some(30),
+        };
         let home = Home { workflow: slug("w"), uid: "u".to_owned(), shard: 3 };
         let rotate =
             RotateSecret { name: slug("app"), value: sealed(), overlap_ms: 5, activate_at: Some(UnixMs(7)) };

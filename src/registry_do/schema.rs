@@ -6,7 +6,8 @@
 /// `revision` is the registry's revision at the row's last change; for a workflow also at that of a secret
 /// it names. `outboxes` stays behind when a workflow is deleted, until its `tombstones` entry has aged: the
 /// sweep looks after cancellations that are under way.
-pub const MIGRATIONS: [&str; 1] = ["
+pub const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE workflows (
         slug TEXT PRIMARY KEY,
         uid TEXT NOT NULL UNIQUE,
@@ -47,4 +48,15 @@ pub const MIGRATIONS: [&str; 1] = ["
         scopes TEXT NOT NULL,
         created_at INTEGER NOT NULL
     ) WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE replays (
+        uid TEXT NOT NULL,
+        id TEXT NOT NULL,
+        bulk TEXT NOT NULL,
+        shards TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        PRIMARY KEY (uid, id)
+    ) WITHOUT ROWID;
+",
+];

@@ -5,6 +5,8 @@ use varde_core::controls::Controls;
 use varde_core::slug::Slug;
 use varde_core::time::{MINUTE_MS, UnixMs};
 
+use super::protocol::Outline;
+
 /// How long a deletion that cancels nothing may stay half done. Its caller needs seconds; one that vanished
 /// in the middle must not leave the workflow closed for ever.
 const CLOSING_MS: u64 = MINUTE_MS;
@@ -63,11 +65,20 @@ impl Standing {
         self.controls.all_paused.take().is_some() && self.changed()
     }
 
-    /// Drops what is said about actions that no longer exist. Says whether anything changed.
-    pub fn keep_only(&mut self, actions: &[Slug]) -> bool {
-        let before = self.controls.paused.len();
-        self.controls.paused.retain(|action, _| actions.contains(action));
-        self.controls.paused.len() < before && self.changed()
+    /// Fits the controls to a document: its limits, and nothing about actions that no longer exist. Says
+    /// whether anything changed.
+    pub fn fit(&mut self, outline: &Outline) -> bool {
+        let before = self.controls.clone();
+        self.controls.paused.retain(|action, _| outline.actions.contains(action));
+        self.controls.rates.clone_from(&outline.rates);
+        self.controls.retention_days = outline.retention_days;
+        self.controls != before && self.changed()
+    }
+
+    /// Marks the workflow as gone for good.
+    pub fn remove(&mut self) {
+        self.controls.removed = true;
+        self.changed();
     }
 
     /// Closes the workflow for a deletion, and names it. One that is under way is joined: it has as long
@@ -119,12 +130,38 @@ impl Standing {
 
 #[cfg(test)]
 mod tests {
+    use varde_core::rate::RateLimit;
+
     use super::*;
 
     const NOW: UnixMs = UnixMs(1_000_000);
 
     fn slug(text: &str) -> Slug {
         text.parse().unwrap()
+    }
+
+    fn outline(actions: &[&str]) -> Outline {
+        let actions = actions.iter().map(|action| slug(action)).collect();
+        Outline { shards: 1, actions, secrets: vec![], rates: [].into(), retention_days: None }
+    }
+
+    #[test]
+    fn limits_follow_the_document() {
+        let mut standing = open();
+        let rates = [(slug("a"), RateLimit::new(20, 1_000).unwrap())].into();
+        let limited = Outline { rates, retention_days: Some(7), ..outline(&["a"]) };
+        assert!(standing.fit(&limited) && !standing.fit(&limited));
+        assert_eq!((standing.controls.version, standing.controls.retention_days), (2, Some(7)));
+        assert!(standing.fit(&outline(&["a"])));
+        assert_eq!(standing.controls, Controls { version: 3, ..Controls::default() });
+    }
+
+    #[test]
+    fn a_removal_is_a_change() {
+        let mut standing = open();
+        standing.close(true, NOW);
+        standing.remove();
+        assert_eq!((standing.controls.version, standing.controls.removed), (3, true));
     }
 
     fn open() -> Standing {
@@ -171,9 +208,9 @@ mod tests {
         let mut standing = open();
         standing.pause(&slug("a"), BY_PERSON);
         standing.pause(&slug("b"), BY_GONE);
-        assert!(!standing.keep_only(&[slug("a"), slug("b"), slug("c")]));
+        assert!(!standing.fit(&outline(&["a", "b", "c"])));
         assert_eq!(standing.controls.version, 3);
-        assert!(standing.keep_only(&[slug("b")]));
+        assert!(standing.fit(&outline(&["b"])));
         assert_eq!((standing.controls.version, standing.controls.pause_reason("a")), (4, None));
         assert_eq!(standing.controls.pause_reason("b"), Some("gone"));
     }

@@ -88,7 +88,9 @@ impl Registry {
 
     fn create_workflow(&self, put: &PutWorkflow, now: UnixMs) -> Result<Put> {
         let uid = hex::encode(ambient::random_bytes::<16>());
-        let controls = Controls { version: 1, ..Controls::default() };
+        let mut standing = Standing { controls: Controls::default(), closing: None };
+        standing.fit(&put.outline);
+        let controls = Controls { version: 1, ..standing.controls };
         self.database()?.run(
             "INSERT INTO workflows (slug, uid, version, revision, doc, outline, controls, created_at, updated_at)
              VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)",
@@ -110,8 +112,8 @@ impl Registry {
 
     fn replace_workflow(&self, mut row: WorkflowRow, put: &PutWorkflow, now: UnixMs) -> Result<Put> {
         let mut broadcast = None;
-        if self.doc(&row.slug)?.get() != put.doc.get() {
-            let controls_changed = row.standing.keep_only(&put.outline.actions);
+        let controls_changed = row.standing.fit(&put.outline);
+        if controls_changed || self.doc(&row.slug)?.get() != put.doc.get() {
             self.database()?.run(
                 "UPDATE workflows SET version = ?, revision = ?, doc = ?, outline = ?, controls = ?, updated_at = ?
                  WHERE slug = ?",

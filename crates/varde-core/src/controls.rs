@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rate::RateLimit;
 use crate::slug::Slug;
+use crate::time::{DAY_MS, UnixMs};
 
 /// The controls of one workflow. A higher version replaces a lower one; an equal or lower one is ignored,
 /// so pushing twice or out of order is harmless.
@@ -42,6 +43,15 @@ impl Controls {
     #[must_use]
     pub fn pause_reason(&self, action: &str) -> Option<&str> {
         self.paused.get(action).or(self.all_paused.as_ref()).map(String::as_str)
+    }
+
+    /// What settled before this may be forgotten; `None` while everything is kept.
+    #[must_use]
+    pub fn forget_before(&self, now: UnixMs) -> Option<UnixMs> {
+        if self.removed {
+            return Some(now.plus_ms(1));
+        }
+        self.retention_days.map(|days| UnixMs(now.0.saturating_sub(u64::from(days) * DAY_MS)))
     }
 
     /// Whether these replace `known`.
@@ -82,6 +92,17 @@ mod tests {
         for (version, expected) in [(2, false), (3, false), (4, true)] {
             assert_eq!(Controls { version, ..Controls::default() }.supersede(&known), expected);
         }
+    }
+
+    #[test]
+    fn forgets_what_is_old_or_removed() {
+        let now = UnixMs(40 * DAY_MS);
+        let controls = Controls { retention_days: Some(30), ..Controls::default() };
+        assert_eq!(Controls::default().forget_before(now), None);
+        assert_eq!(controls.forget_before(now), Some(UnixMs(10 * DAY_MS)));
+        assert_eq!(controls.forget_before(UnixMs(5)), Some(UnixMs(0)));
+        let removed = Controls { removed: true, ..controls };
+        assert_eq!(removed.forget_before(now), Some(now.plus_ms(1)), "what settled right now, too");
     }
 
     #[test]

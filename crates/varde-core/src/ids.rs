@@ -100,6 +100,10 @@ id!(
     /// One webhook owed by one enrollment for one action: `dlv_…`; the `webhook-id` of every attempt.
     DeliveryId, "dlv_"
 );
+id!(
+    /// One bulk replay: `rpl_…`. It has no shard of its own.
+    ReplayId, "rpl_"
+);
 
 impl EnrollmentId {
     /// The delivery of the enrollment's first action: the same characters, so that accepting needs

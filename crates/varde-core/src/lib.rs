@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod outcome;
 pub mod schedule;
 pub mod rate;
+pub mod replay;
 pub mod controls;
 pub mod workflow;
 pub mod enrollment;
