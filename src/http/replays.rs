@@ -139,6 +139,11 @@ pub async fn cancel(call: &mut Call, id: &str, replay: &str) -> Result<Response,
     call.known_query(&[])?;
     let unknown = || Problem::not_found("replay", replay);
     let replay_id: ReplayId = replay.parse().map_err(|_| unknown())?;
+    let running = stored_replays(call, id).await?.into_iter().find(|stored| stored.bulk.id == replay_id);
+    let now = show(call, &running.ok_or_else(unknown)?).await?;
+    if now["status"] != "running" && now["open"] == 0 {
+        return Err(Problem::conflict("replay_ended", format!("replay {replay_id} has ended")));
+    }
     let message = RegistryCall::CancelReplay { workflow: slug(id)?, id: replay_id };
     let stored: Option<StoredReplay> = ask(call, &message).await?;
     let stored = stored.ok_or_else(unknown)?;

@@ -123,8 +123,10 @@ impl Outbox {
                 let matched = self.database()?.count_replayable(&bulk.filter)?;
                 self.save_progress(Progress::begin(bulk, matched))
             }
-            Some(mut progress) if canceled && progress.phase == Phase::Replaying => {
-                progress.cancel();
+            Some(mut progress) if canceled => {
+                if !progress.cancel() {
+                    return Ok(());
+                }
                 self.save_progress(progress)?;
                 self.cancel_unsent(id, now)
             }

@@ -10,7 +10,6 @@ import { until } from "./support/wait.mjs";
 const { api, receiver, runtime } = await stage();
 
 const DAY_MS = 86_400_000;
-const once = { ...quickly, max_age_ms: 0 };
 const inputs = (count, from = 0) => Array.from({ length: count }, (_, n) => ({ record: contact(`${from + n}`) }));
 const replayOf = (workflow, id, json) => api.expect(202, "POST", `/v1/workflows/${workflow}/deliveries/${id}/replay`, json);
 
@@ -103,51 +102,70 @@ const done = (workflow, id) =>
     return found.status !== "running" && found.open === 0 && found;
   });
 
-/** Deliveries that have all used up their window, over four shards. */
-async function exhausted(workflow, endpoint, count, action = {}) {
-  await api.workflow(workflow, oneAction(endpoint.url, { retry: once, ...action }, { shards: 4 }));
+/** Deliveries that were all refused for good, over four shards. */
+async function rejected(workflow, endpoint, count) {
+  await api.workflow(workflow, oneAction(endpoint.url, { timeout_ms: 3_000 }, { shards: 4 }));
   for (let from = 0; from < count; from += 100) await api.enrollBatch(workflow, inputs(Math.min(100, count - from), from));
-  assert.equal((await api.drained(workflow)).exhausted, count);
+  assert.equal((await api.drained(workflow)).rejected, count);
 }
 
 describe("a bulk replay", { concurrency: true }, () => {
   it("counts in a dry run, and then sends again all that match, in all shards", async () => {
     let down = true;
-    const endpoint = receiver.endpoint("/bulk", () => (down ? 503 : 200));
-    await exhausted("bulk", endpoint, 250);
-    await api.enroll("bulk", contact("late"));
-    await api.drained("bulk");
+    const endpoint = receiver.endpoint("/bulk", () => (down ? 404 : 200));
+    await rejected("bulk", endpoint, 250);
     const before = endpoint.requests.length;
-    const dry = await api.expect(200, "POST", path("bulk"), { status: "exhausted", dry_run: true });
-    assert.deepEqual([dry.dry_run, dry.matched], [true, 251]);
-    assert.equal((await api.expect(200, "POST", path("bulk"), { status: "delivered", dry_run: true })).matched, 0);
+    const dry = await api.expect(200, "POST", path("bulk"), { status: "rejected", dry_run: true });
+    assert.deepEqual([dry.dry_run, dry.matched], [true, 250]);
+    for (const status of ["delivered", "exhausted", "canceled"]) {
+      assert.equal((await api.expect(200, "POST", path("bulk"), { status, dry_run: true })).matched, 0, status);
+    }
     assert.equal(endpoint.requests.length, before, "nothing is sent");
     assert.deepEqual((await api.get(path("bulk"))).items, []);
 
     down = false;
-    const started = await api.expect(202, "POST", path("bulk"), { status: "exhausted", action: "tell" });
-    assert.equal(started.matched, 251);
+    const started = await api.expect(202, "POST", path("bulk"), { status: "rejected", action: "tell" });
+    assert.equal(started.matched, 250);
     const found = await done("bulk", started.id);
-    assert.deepEqual([found.status, found.replayed, found.skipped, found.delivered], ["done", 251, 0, 251]);
+    assert.deepEqual([found.status, found.replayed, found.skipped, found.delivered], ["done", 250, 0, 250]);
     const records = endpoint.requests.slice(before).map(({ text }) => JSON.parse(text).vid ?? JSON.parse(text)["canonical-vid"]);
-    assert.equal(new Set(records).size, 251);
-    assert.equal((await api.deliveries("bulk", { replay: started.id, limit: 100 })).length, 251);
+    assert.equal(new Set(records).size, 250);
+    assert.equal((await api.deliveries("bulk", { replay: started.id, limit: 100 })).length, 250);
     assertBooksBalance(await api.stats("bulk"));
 
     // A second one finds that all of them stand behind their replays.
-    assert.equal((await api.expect(200, "POST", path("bulk"), { status: "exhausted", dry_run: true })).matched, 0);
+    assert.equal((await api.expect(200, "POST", path("bulk"), { status: "rejected", dry_run: true })).matched, 0);
     assert.deepEqual((await api.get(path("bulk"))).items.map(({ id }) => id), [started.id]);
+  });
+
+  it("takes those of a span of time, and those that used up their window", async () => {
+    let down = true;
+    const endpoint = receiver.endpoint("/bulk-span", () => (down ? 503 : 200));
+    const retry = { first_ms: 2_000, factor: 1, max_ms: 2_000, max_age_ms: 4_500, jitter: 0 };
+    await api.workflow("bulk-span", oneAction(endpoint.url, { retry }));
+    const first = await api.enroll("bulk-span", contact("1"));
+    const old = await api.settled("bulk-span", first.id, "exhausted");
+    down = false;
+    const { id } = await api.enroll("bulk-span", contact("2"));
+    await api.ended("bulk-span", id);
+    const order = { status: "exhausted", since: old.created_at, until: old.created_at + 1 };
+    assert.equal((await api.expect(200, "POST", path("bulk-span"), { ...order, since: 0, until: old.created_at, dry_run: true })).matched, 0);
+    const started = await api.expect(202, "POST", path("bulk-span"), order);
+    const found = await done("bulk-span", started.id);
+    assert.deepEqual([found.matched, found.replayed, found.delivered], [1, 1, 1]);
+    assert.deepEqual(found.filter, order);
+    assert.equal((await api.deliveryOf("bulk-span", first.id, 1)).replay, started.id);
   });
 
   it("can be canceled: what isn't sent yet isn't sent", async () => {
     let down = true;
-    const endpoint = receiver.endpoint("/bulk-canceled", () => (down ? 503 : 200));
+    const endpoint = receiver.endpoint("/bulk-canceled", () => (down ? 404 : 200));
     const rate_limit = { requests: 20, per_ms: 1_000 };
-    await exhausted("bulk-canceled", endpoint, 100);
-    await api.workflow("bulk-canceled", oneAction(endpoint.url, { retry: once, rate_limit }, { shards: 4 }));
+    await rejected("bulk-canceled", endpoint, 100);
+    await api.workflow("bulk-canceled", oneAction(endpoint.url, { rate_limit }, { shards: 4 }));
     down = false;
     const before = endpoint.requests.length;
-    const { id } = await api.expect(202, "POST", path("bulk-canceled"), { status: "exhausted" });
+    const { id } = await api.expect(202, "POST", path("bulk-canceled"), { status: "rejected" });
     await endpoint.waitFor(before + 10);
     const canceled = await api.done("POST", path("bulk-canceled", `/${id}/cancel`));
     assert.equal(canceled.status, "canceled");
@@ -156,13 +174,14 @@ describe("a bulk replay", { concurrency: true }, () => {
     assert.ok(found.delivered >= 10 && found.delivered < 100, `${found.delivered} were sent, no faster than the limit`);
     assert.equal(endpoint.requests.length, before + found.delivered);
     await api.drained("bulk-canceled");
+    assert.equal((await api.refused(409, "POST", path("bulk-canceled", `/${id}/cancel`))).code, "replay_ended");
   });
 
   it("names all mistakes of an order", async () => {
     await api.workflow("misordered", oneAction(receiver.endpoint("/misordered").url));
     const problem = await api.refused(422, "POST", path("misordered"), { status: "open", since: 9, until: 3, dry_run: "no", x: 1 });
     assert.deepEqual(problem.errors.map(({ pointer }) => pointer), ["/x", "/status", "/until", "/dry_run"]);
-    await api.refused(404, "POST", path("unknown"), { status: "exhausted" });
+    await api.refused(404, "POST", path("unknown"), { status: "rejected" });
     await api.refused(404, "GET", path("misordered", `/rpl_${"0".repeat(26)}`));
     await api.refused(404, "POST", path("misordered", "/x/cancel"));
   });
@@ -172,11 +191,11 @@ describe("a bulk replay", { concurrency: true }, () => {
 describe("a bulk replay and a kill -9", () => {
   it("it goes on, and sends each once more", async () => {
     let down = true;
-    const endpoint = receiver.endpoint("/bulk-killed", () => (down ? 503 : { status: 200, delayMs: 20 }));
-    await exhausted("bulk-killed", endpoint, 400);
+    const endpoint = receiver.endpoint("/bulk-killed", () => (down ? 404 : { status: 200, delayMs: 20 }));
+    await rejected("bulk-killed", endpoint, 400);
     down = false;
     const before = endpoint.requests.length;
-    const { id } = await api.expect(202, "POST", path("bulk-killed"), { status: "exhausted" });
+    const { id } = await api.expect(202, "POST", path("bulk-killed"), { status: "rejected" });
     await endpoint.waitFor(before + 100);
     await runtime.kill9();
     await runtime.restart();

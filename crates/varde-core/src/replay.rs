@@ -288,12 +288,12 @@ impl Progress {
         }
     }
 
-    /// A person stops it. One that is done stays so.
-    pub fn cancel(&mut self) {
+    /// A person stops it. Says whether that is news.
+    pub const fn cancel(&mut self) -> bool {
+        let news = !self.bulk.canceled;
         self.bulk.canceled = true;
-        if self.phase == Phase::Replaying {
-            self.phase = Phase::Canceled;
-        }
+        self.phase = Phase::Canceled;
+        news
     }
 }
 
@@ -385,8 +385,8 @@ mod tests {
         progress.looked_at(DeliveryId::mint(NOW, 0, 1), true);
         progress.finish();
         assert_eq!((progress.phase, progress.counts.skipped), (Phase::Done, 2), "two are gone since");
-        progress.cancel();
-        assert_eq!(progress.phase, Phase::Done);
+        assert!(progress.cancel() && !progress.cancel(), "what it made may still be open");
+        assert_eq!(progress.phase, Phase::Canceled);
     }
 
     #[test]
