@@ -116,7 +116,7 @@ async fn delete_in_steps(call: &Call, workflow: &Slug, cancel_open: bool) -> Res
     directory::forget(workflow);
     match removed {
         Removed::Gone => Ok(gone()),
-        Removed::Removed(broadcast) => {
+        Removed::Erase(broadcast) => {
             // Only so that they forget what they hold; the sweep tells those that are missed.
             push_quietly(call, Some(&broadcast)).await;
             Ok(gone())

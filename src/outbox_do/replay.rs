@@ -30,9 +30,9 @@ impl Outbox {
     /// Makes a new delivery out of one that has ended. Safe to repeat: the id is the caller's.
     pub(super) async fn replay(&self, replay: Replay) -> Result<ReplayReply> {
         let now = ambient::now();
-        let reply = self.atomically(|| self.replay_rows(replay, now))?;
+        let outcome = self.atomically(|| self.replay_rows(replay, now))?;
         self.arm_for_open_work().await?;
-        Ok(reply)
+        Ok(outcome)
     }
 
     fn replay_rows(&self, replay: Replay, now: UnixMs) -> Result<ReplayReply> {

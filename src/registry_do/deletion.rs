@@ -58,6 +58,6 @@ impl Registry {
         )?;
         self.forget_replays(&row.uid)?;
         database.run("DELETE FROM workflows WHERE slug = ?", vec![row.slug.as_str().into()])?;
-        Ok(Removed::Removed(self.broadcast(&row)?))
+        Ok(Removed::Erase(self.broadcast(&row)?))
     }
 }

@@ -336,7 +336,7 @@ pub enum Removed {
     /// It is gone since before.
     Gone,
     /// It is gone from now on; these outboxes may forget what they hold.
-    Removed(Broadcast),
+    Erase(Broadcast),
     /// It was reopened, or closed by somebody else, in the meantime.
     Interrupted,
 }

@@ -118,7 +118,7 @@ describe("rate_limit", { concurrency: true }, () => {
 describe("a rate limit and a kill -9", () => {
   it("lose nothing", async () => {
     const endpoint = receiver.endpoint("/limited-killed");
-    await api.workflow("limited-killed", oneAction(endpoint.url, { timeout_ms: 3_000, rate_limit: limits }, { shards: 4 }));
+    await api.workflow("limited-killed", oneAction(endpoint.url, { timeout_ms: 10_000, rate_limit: limits }, { shards: 4 }));
     await api.enrollBatch("limited-killed", records(60));
     await endpoint.waitFor(20);
     await runtime.kill9();

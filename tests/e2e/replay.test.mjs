@@ -104,7 +104,7 @@ const done = (workflow, id) =>
 
 /** Deliveries that were all refused for good, over four shards. */
 async function rejected(workflow, endpoint, count) {
-  await api.workflow(workflow, oneAction(endpoint.url, { timeout_ms: 3_000 }, { shards: 4 }));
+  await api.workflow(workflow, oneAction(endpoint.url, { timeout_ms: 10_000 }, { shards: 4 }));
   for (let from = 0; from < count; from += 100) await api.enrollBatch(workflow, inputs(Math.min(100, count - from), from));
   assert.equal((await api.drained(workflow)).rejected, count);
 }

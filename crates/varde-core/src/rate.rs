@@ -104,9 +104,9 @@ impl Pacer {
         let spacing_ns = self.limit.spacing_ns();
         let now_ns = now.0.saturating_mul(NS_PER_MS);
         self.next_ns = self.next_ns.max(now_ns.saturating_sub(MAKE_UP_MS * NS_PER_MS));
-        let share = SECOND_MS * NS_PER_MS / spacing_ns / self.asking.len() as u64;
-        let share = u32::try_from(share).unwrap_or(u32::MAX).clamp(1, MAX_SLOTS);
-        let slots = wanted.clamp(1, share);
+        let part = SECOND_MS * NS_PER_MS / spacing_ns / self.asking.len() as u64;
+        let part = u32::try_from(part).unwrap_or(u32::MAX).clamp(1, MAX_SLOTS);
+        let slots = wanted.clamp(1, part);
         let in_ms = (i128::from(self.next_ns) - i128::from(now_ns)).div_euclid(i128::from(NS_PER_MS)) + 1;
         self.next_ns = self.next_ns.saturating_add(spacing_ns.saturating_mul(u64::from(slots)));
         Grant { in_ms: i64::try_from(in_ms).unwrap_or(i64::MAX), spacing_ns, slots }
@@ -209,11 +209,11 @@ mod tests {
     #[test]
     fn an_idle_action_makes_up_for_little() {
         let mut pacer = Pacer::new(limit(20, 1_000), START);
-        assert_eq!(pacer.grant(0, 9, START.plus_ms(60_000)).in_ms, 1 - MAKE_UP_MS as i64);
+        assert_eq!(pacer.grant(0, 9, START.plus_ms(60_000)).in_ms, 1 - MAKE_UP_MS.cast_signed());
         let mut slow = Pacer::new(limit(1, 60_000), START);
         let first = START.plus_ms(600_000);
         assert_eq!(slow.grant(0, 9, first).slots, 1);
-        assert_eq!(slow.grant(0, 9, first).in_ms, 60_001 - MAKE_UP_MS as i64);
+        assert_eq!(slow.grant(0, 9, first).in_ms, 60_001 - MAKE_UP_MS.cast_signed());
     }
 
     #[test]
