@@ -127,3 +127,34 @@ describe("a rate limit and a kill -9", () => {
     assert.equal(stats.delivered, 60);
   });
 });
+
+describe("a workflow of two actions and a restart between them", () => {
+  it("gives the first one's output to the second", async () => {
+    const one = receiver.endpoint("/restart-one", {
+      status: 200,
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ order: { id: 4711 } }),
+    });
+    let down = true;
+    const two = receiver.endpoint("/restart-two", () => (down ? 503 : 200));
+    const { actions: [action], ...workflow } = oneAction(one.url, { outputs: [{ name: "order_id", pointer: "/order/id", type: "number" }] });
+    const retry = { first_ms: 4_000, factor: 1, max_ms: 4_000, jitter: 0 };
+    const then = { ...action, id: "then", url: two.url, outputs: [], retry, body: { kind: "json", template: { order: "{{ outputs.tell.order_id }}" } } };
+    await api.workflow("restart", { ...workflow, actions: [action, then] });
+    const paused = "/v1/workflows/restart/actions/then";
+    await api.done("POST", `${paused}/pause`);
+    const { id } = await api.enroll("restart", contact());
+    await until("the first to have ended and the second to wait", async () => {
+      const { deliveries } = await api.enrollment("restart", id);
+      return deliveries[0]?.status === "delivered" && deliveries[1]?.status === "held";
+    });
+    await runtime.kill9();
+    await runtime.restart();
+    down = false;
+    await api.done("POST", `${paused}/resume`);
+    const enrollment = await api.ended("restart", id);
+    assert.equal(enrollment.status, "completed");
+    assert.deepEqual(enrollment.outputs.tell, { order_id: 4711 });
+    assert.deepEqual([one.requests.length, JSON.parse(two.requests[0].text)], [1, { order: 4711 }]);
+  });
+});
