@@ -75,6 +75,9 @@ pub enum Event<'a> {
     Block,
     /// The earlier ones have ended: it is its turn.
     Unblock,
+    /// It waited for no fault of its own (at an open circuit breaker): should its window have ended
+    /// meanwhile, one attempt is made all the same.
+    Excuse,
     /// A person ends it.
     Cancel,
     /// There is nothing to send, and there won't be.
@@ -244,6 +247,11 @@ impl Delivery {
                 let due = due.max(at.now);
                 Ok(self.becomes(State::Scheduled { attempt: 1, due, reason: None, grace: false }))
             }
+            (State::Scheduled { attempt, due, reason, grace }, Event::Excuse) => {
+                let grace = *grace || self.window_is_over(at);
+                let (attempt, due, reason) = (*attempt, *due, reason.clone());
+                Ok(self.becomes(State::Scheduled { attempt, due, reason, grace }))
+            }
             (state, Event::Cancel) => {
                 let attempt = state.attempts_made();
                 Ok(self.ends(State::Canceled { attempt }, Vec::new()))
@@ -263,6 +271,7 @@ impl Delivery {
                 | Event::Release
                 | Event::Block
                 | Event::Unblock
+                | Event::Excuse
                 | Event::Unsendable { .. },
             ) => Err(Refused::WrongState),
         }

@@ -50,6 +50,12 @@ macro_rules! id {
                 UnixMs((self.0 >> TIME_SHIFT) as u64)
             }
 
+            /// The same name in another shard.
+            #[must_use]
+            pub const fn in_shard(self, shard: u8) -> Self {
+                Self::mint(self.minted_at(), shard, self.0)
+            }
+
             /// The shard that it lives in.
             #[must_use]
             pub const fn shard(self) -> u8 {

@@ -1,6 +1,6 @@
 //! The rules of Varde, without input or output.
 //!
-//! In scope: what a delivery may become and when ([`delivery`], [`outcome`], [`schedule`], [`rate`]); what the
+//! In scope: what a delivery may become and when ([`delivery`], [`outcome`], [`schedule`], [`rate`], [`breaker`]); what the
 //! request on the wire looks like ([`workflow`], [`render`], [`auth`], [`signature`]); what input is
 //! accepted ([`record`], [`endpoint_url`]).
 //!
@@ -16,7 +16,9 @@ pub mod delivery;
 pub mod outcome;
 pub mod schedule;
 pub mod rate;
+pub mod breaker;
 pub mod replay;
+pub mod operations;
 pub mod controls;
 pub mod workflow;
 pub mod enrollment;

@@ -34,6 +34,7 @@ enum Happening {
     Release,
     Block,
     Unblock,
+    Excuse,
     Cancel,
     Unsendable,
 }
@@ -121,7 +122,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         4 => Just(Happening::LeaseEnded),
         2 => Just(Happening::Hold),
         3 => Just(Happening::Release),
-        3 => prop_oneof![Just(Happening::Block), Just(Happening::Unblock)],
+        3 => prop_oneof![Just(Happening::Block), Just(Happening::Unblock), Just(Happening::Excuse)],
         1 => prop_oneof![Just(Happening::Cancel), Just(Happening::Unsendable)],
     ]
 }
@@ -139,6 +140,7 @@ fn event_of(happening: &Happening, delivery: &Delivery) -> Option<Event<'static>
         Happening::Release => Event::Release,
         Happening::Block => Event::Block,
         Happening::Unblock => Event::Unblock,
+        Happening::Excuse => Event::Excuse,
         Happening::Cancel => Event::Cancel,
         Happening::Unsendable => Event::Unsendable { reason: "missing_output" },
     })

@@ -132,6 +132,11 @@ impl Chronicle {
                 let due = due.max(now);
                 Ok(self.goes_on(State::Scheduled { attempt: 1, due, reason: None, grace: false }))
             }
+            (Event::Excuse, State::Scheduled { attempt, due, reason, .. }) => {
+                self.owed_one = self.owed_one || self.window_is_over(now);
+                let grace = self.owed_one;
+                Ok(self.goes_on(State::Scheduled { attempt, due, reason, grace }))
+            }
             (Event::Cancel, _) => Ok(self.ends(State::Canceled { attempt: self.attempts }, Vec::new())),
             (Event::Unsendable { reason }, State::Scheduled { .. } | State::Held { .. }) => {
                 let reason = (*reason).to_owned();

@@ -119,6 +119,7 @@ const fn kind(event: &Event<'_>) -> &'static str {
         Event::Unsendable { .. } => "event: unsendable",
         Event::Block => "event: block",
         Event::Unblock => "event: unblock",
+        Event::Excuse => "event: excuse",
     }
 }
 
