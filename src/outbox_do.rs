@@ -20,6 +20,7 @@ mod lines;
 mod slots;
 mod replay;
 mod retention;
+mod reports;
 mod view;
 
 use std::cell::RefCell;
@@ -28,6 +29,7 @@ use std::panic::RefUnwindSafe;
 
 use varde_core::controls::Controls;
 use varde_core::delivery::{Delivery, Effect, Event, Step};
+use varde_core::operations::Happening;
 use varde_core::rate::{Allowance, Pacer};
 use varde_core::replay::Progress;
 use varde_core::slug::Slug;
@@ -59,6 +61,8 @@ pub struct Outbox {
     /// Where rate limits stand, in the shard that gives slots away. Apart from the memory: an error that puts
     /// that in doubt must not give slots away twice.
     pacers: RefCell<BTreeMap<Slug, Pacer>>,
+    #[cfg(feature = "testing")]
+    panic_in_alarm: std::cell::Cell<bool>,
 }
 
 /// What is rebuilt from rows whenever the object starts, or an error has put it in doubt.
@@ -76,6 +80,8 @@ struct Memory {
     allowances: BTreeMap<Slug, Allowance>,
     /// When slots may be asked for again, after there was no answer.
     ask_at: BTreeMap<Slug, UnixMs>,
+    /// Whether some operational event may wait to be brought.
+    reporting: bool,
     /// Bulk replays that have more to do.
     replays: Vec<Progress>,
     /// What is to be forgotten, and when.
@@ -84,15 +90,21 @@ struct Memory {
     advancing: bool,
     /// Where the alarm stands, `None` when there is none.
     armed: Option<UnixMs>,
-    #[cfg(feature = "testing")]
-    panic_in_alarm: bool,
 }
 
 impl DurableObject for Outbox {
     fn new(state: State, env: Env) -> Self {
         let database =
             Database::open(state.storage().sql(), &schema::MIGRATIONS).map_err(|error| error.to_string());
-        Self { state, env, database, memory: RefCell::default(), pacers: RefCell::default() }
+        Self {
+            state,
+            env,
+            database,
+            memory: RefCell::default(),
+            pacers: RefCell::default(),
+            #[cfg(feature = "testing")]
+            panic_in_alarm: std::cell::Cell::default(),
+        }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
@@ -154,12 +166,16 @@ impl Outbox {
                 reply(&ids.into_iter().map(|id| database.progress(id)).collect::<Result<Vec<_>>>()?)
             }
             OutboxCall::Slots(want) => reply(&self.grant(&want)),
+            OutboxCall::Reported { id } => {
+                self.database()?.delete_report(id)?;
+                reply(&Acknowledged {})
+            }
             OutboxCall::Stats {} => reply(&self.stats()?),
             #[cfg(feature = "testing")]
             OutboxCall::Panic { in_alarm: false } => panic!("asked to panic in a call"),
             #[cfg(feature = "testing")]
             OutboxCall::Panic { in_alarm: true } => {
-                self.memory.borrow_mut().panic_in_alarm = true;
+                self.panic_in_alarm.set(true);
                 self.arm(ambient::now()).await?;
                 reply(&Acknowledged {})
             }
@@ -205,6 +221,7 @@ impl Outbox {
                 .transpose()?
                 .unwrap_or_default(),
             last_place: database.last_place()?,
+            reporting: database.first_report()?.is_some(),
             replays: database.running_replays()?,
             advancing: database.first_advance()?.is_some(),
             armed,
@@ -275,15 +292,19 @@ impl Outbox {
             match effect {
                 Effect::RecordAttempt(end) => {
                     attempted = true;
-                    self.memory.borrow_mut().ledger.attempted(&row.action, end.verdict);
+                    self.attempted(&row.action, &end, now)?;
                     let log = AttemptLog { end, response: settled.response.clone() };
                     match &mut finale {
                         Some(finale) => finale.attempt = Some(log),
                         None => database.insert_attempt(row.id, &log)?,
                     }
                 }
-                Effect::PauseAction { .. } => self.pause_here(&row.action)?,
-                Effect::End => {}
+                Effect::PauseAction { reason } => {
+                    if self.pause_here(&row.action)? {
+                        self.report(&Happening::ActionPaused { reason }, &row.action, now)?;
+                    }
+                }
+                Effect::End => self.report_end(row, now)?,
             }
         }
         database.update_delivery(row.id, &row.delivery, finale.as_ref())?;

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod fetch;
+mod report;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,8 +29,8 @@ use self::attempt::Attempted;
 use crate::config::Config;
 use crate::directory::{self, DirectoryError, WorkflowView};
 use crate::outbox_do::protocol::{
-    Advance, AdvanceWork, HandOver, Home, Lease, OutboxCall, Return, Settle, SettleReply, Terms, Then,
-    Ticket, Work,
+    Advance, AdvanceWork, HandOver, Home, Lease, OutboxCall, Report, Return, Settle, SettleReply, Terms,
+    Then, Ticket, Work,
 };
 use crate::{ambient, log, objects, outbox, plan};
 
@@ -123,6 +124,7 @@ impl Sender {
                     Err(error) => return log::error("lease_unreadable", &error),
                 },
                 Work::Advance(work) => self.advance(work).await,
+                Work::Report(event) => self.bring(event).await,
             };
         }
     }
@@ -225,6 +227,14 @@ impl Sender {
             }
         };
         self.tell_advance(work.enrollment, work.after, then).await
+    }
+
+    /// Brings an operational event; the outbox asks again if that fails.
+    async fn bring(&self, event: Report) -> Option<Work> {
+        if let Err(error) = report::bring(&self.env, &self.config, &self.home, event).await {
+            log::error("report_postponed", &error);
+        }
+        None
     }
 
     async fn tell_advance(&self, enrollment: EnrollmentId, after: Slug, then: Then) -> Option<Work> {

@@ -27,6 +27,7 @@ pub async fn stats(call: &mut Call, id: &str) -> Result<Response, Problem> {
             counts: Counts::default(),
             state,
             reason,
+            breaker: None,
         });
     }
     Ok(Response::from_json(&all)?)

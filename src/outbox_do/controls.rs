@@ -40,13 +40,15 @@ impl Outbox {
     }
 
     /// A 410 was seen: the action stops here at once; the alarm tells the registry, and so the other shards.
-    pub(super) fn pause_here(&self, action: &Slug) -> Result<()> {
+    /// Says whether that is news.
+    pub(super) fn pause_here(&self, action: &Slug) -> Result<bool> {
         let mut memory = self.memory.borrow_mut();
         if memory.pause_reason(action).is_some() {
-            return Ok(());
+            return Ok(false);
         }
         memory.untold.push(action.clone());
-        self.database()?.set_meta("untold", &serde_json::to_string(&memory.untold)?)
+        self.database()?.set_meta("untold", &serde_json::to_string(&memory.untold)?)?;
+        Ok(true)
     }
 
     /// Tells the registry of actions that are gone, until it knows.

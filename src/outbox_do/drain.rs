@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+use varde_core::breaker::Breaker;
 use varde_core::delivery::{Circumstances, Event};
 use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
@@ -52,7 +53,7 @@ impl Outbox {
         self.wake_up().await?;
         self.arm(ambient::now().plus_ms(WHILE_WORKING_MS)).await?;
         #[cfg(feature = "testing")]
-        assert!(!std::mem::take(&mut self.memory.borrow_mut().panic_in_alarm), "asked to panic in the alarm");
+        assert!(!self.panic_in_alarm.take(), "asked to panic in the alarm");
         let now = ambient::now();
         self.atomically(|| self.end_leases(now))?;
         self.atomically(|| self.align(now))?;
@@ -82,13 +83,15 @@ impl Outbox {
         let advance = database.first_advance()?;
         self.memory.borrow_mut().advancing = advance.is_some();
         let clean_up = [database.first_expiry()?, self.next_forgetting(now)?];
-        let mut wake = clean_up.into_iter().chain([advance]).flatten().min();
-        let actions: Vec<(Slug, bool, bool)> = {
+        let mut wake = clean_up.into_iter().chain([advance, self.next_report()?]).flatten().min();
+        let actions: Vec<(Slug, Option<Breaker>, bool)> = {
             let memory = self.memory.borrow();
             let may_send = |action: &Slug, account: &super::Account| {
-                account.scheduled > 0
-                    && account.in_flight < LEASES_PER_ACTION
-                    && memory.pause_reason(action).is_none()
+                let breaker = account.totals.breaker;
+                // When its time has come, an open breaker has room for one, if none is out.
+                let room = breaker.room(account.in_flight, LEASES_PER_ACTION, UnixMs(u64::MAX)) > 0;
+                let may = account.scheduled > 0 && room && memory.pause_reason(action).is_none();
+                may.then_some(breaker)
             };
             let accounts = memory.ledger.accounts.iter();
             accounts
@@ -97,11 +100,12 @@ impl Outbox {
         };
         let mut consider = |at: Option<UnixMs>| wake = [wake, at].into_iter().flatten().min();
         for (action, may_send, in_flight) in actions {
-            if may_send {
+            if let Some(breaker) = may_send {
                 let due = database.first_waking(Lane::Scheduled, &action)?;
                 self.memory.borrow_mut().ledger.account(&action).earliest_due =
                     Some(due.unwrap_or(UnixMs(u64::MAX)));
                 let slot = self.limit_of(&action).map_or(UnixMs(0), |_| self.next_slot(&action, now));
+                let due = due.map(|due| breaker.next_at(due));
                 consider(due.map(|due| if due <= now { due.max(slot) } else { due }));
             }
             if in_flight {
@@ -138,12 +142,13 @@ impl Outbox {
         for row in self.database()?.enrollments_to_advance(now, ADVANCES_PER_ALARM)? {
             work.extend(self.advance_work(row.id, now)?);
         }
+        work.append(&mut self.reports_due(now)?);
         let actions = self.actions_with_due(now);
         let room = (HAND_OVERS_PER_ALARM * LEASES_PER_CALL).saturating_sub(work.len());
         let share = room / actions.len().max(1);
         for action in actions {
-            let in_flight = self.memory.borrow_mut().ledger.account(&action).in_flight;
-            let limit = share.min(LEASES_PER_ACTION.saturating_sub(in_flight) as usize);
+            let room = self.memory.borrow_mut().ledger.account(&action).room(now);
+            let limit = share.min(room as usize);
             work.extend(self.take_due(&action, limit, now, &|_| true)?.into_iter().map(Work::Send));
         }
         Ok(work)

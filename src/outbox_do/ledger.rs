@@ -4,11 +4,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use varde_core::breaker::{Breaker, Open};
 use varde_core::controls::Controls;
 use varde_core::delivery::State;
 use varde_core::outcome::Verdict;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
+
+use super::LEASES_PER_ACTION;
 
 /// Where an open delivery waits; the first column of the index `deliveries_open`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,9 @@ pub struct Totals {
     pub canceled: u64,
     /// Attempts by verdict.
     pub attempts: Attempts,
+    /// Where its circuit breaker stands.
+    #[serde(default, skip_serializing_if = "Breaker::is_default")]
+    pub breaker: Breaker,
 }
 
 /// Ended attempts by verdict.
@@ -96,6 +102,11 @@ impl Account {
     /// Deliveries that have something to do.
     pub const fn open(&self) -> u64 {
         self.scheduled + self.in_flight + self.held + self.blocked
+    }
+
+    /// How many leases may be given out now: as many as the cap leaves, or the breaker.
+    pub fn room(&self, now: UnixMs) -> u64 {
+        self.totals.breaker.room(self.in_flight, LEASES_PER_ACTION, now)
     }
 
     /// How many are in a lane.
@@ -185,7 +196,9 @@ impl Ledger {
             .map(|(action, account)| {
                 let reason = controls.pause_reason(action).map(str::to_owned);
                 let state = if reason.is_some() { "paused" } else { "active" };
-                (action.clone(), ActionStats { counts: Counts::of(account), state: state.to_owned(), reason })
+                let breaker = account.totals.breaker.open().map(BreakerStats::of);
+                let counts = Counts::of(account);
+                (action.clone(), ActionStats { counts, state: state.to_owned(), reason, breaker })
             })
             .collect();
         let mut counts = Counts::default();
@@ -210,7 +223,8 @@ pub struct Counts {
 
 impl Counts {
     fn of(account: &Account) -> Self {
-        let Totals { accepted, delivered, rejected, exhausted, canceled, attempts } = account.totals;
+        let Totals { accepted, delivered, rejected, exhausted, canceled, attempts, breaker: _ } =
+            account.totals;
         let open = account.open();
         Self { accepted, delivered, rejected, exhausted, canceled, open, attempts }
     }
@@ -252,6 +266,24 @@ pub struct ActionStats {
     /// Why it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Its circuit breaker, while that is open in some shard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerStats>,
+}
+
+/// An open circuit breaker in [`Stats`]: the one that opened first, where several shards have one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerStats {
+    /// When it opened.
+    pub open_since: UnixMs,
+    /// When the next delivery asks whether the endpoint is back.
+    pub next_probe: UnixMs,
+}
+
+impl BreakerStats {
+    const fn of(open: Open) -> Self {
+        Self { open_since: open.at, next_probe: open.probe_at }
+    }
 }
 
 impl Stats {
@@ -264,7 +296,11 @@ impl Stats {
         };
         for (action, theirs) in other.actions {
             match self.actions.get_mut(&action) {
-                Some(mine) => mine.counts.add(&theirs.counts),
+                Some(mine) => {
+                    mine.counts.add(&theirs.counts);
+                    let breakers = [mine.breaker, theirs.breaker].into_iter().flatten();
+                    mine.breaker = breakers.min_by_key(|breaker| breaker.open_since);
+                }
                 None => drop(self.actions.insert(action, theirs)),
             }
         }

@@ -86,6 +86,11 @@ pub enum OutboxCall {
     },
     /// Another outbox of the workflow needs slots of a rate limit; answered by [`Grant`].
     Slots(WantSlots),
+    /// An operational event was brought, or nobody wants it; answered by [`Acknowledged`].
+    Reported {
+        /// Which.
+        id: EnrollmentId,
+    },
     /// The accounting; answered by [`crate::outbox_do::ledger::Stats`].
     Stats {},
     /// Panic now, or in the next alarm; for the tests of what a panic does.
@@ -372,6 +377,17 @@ pub enum Work {
     Send(Lease),
     /// Render the next step of an enrollment.
     Advance(AdvanceWork),
+    /// Bring an operational event to the workflow `operations`.
+    Report(Report),
+}
+
+/// An operational event on its way.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Names the enrollment that it becomes, but for the shard.
+    pub id: EnrollmentId,
+    /// The enrollment's input.
+    pub input: Box<RawValue>,
 }
 
 /// An enrollment whose delivery ended while nobody who knows the workflow was there.

@@ -65,5 +65,11 @@ pub const MIGRATIONS: [&str; 2] = [
         id TEXT PRIMARY KEY,
         progress TEXT NOT NULL
     ) WITHOUT ROWID;
+
+    CREATE TABLE reports (
+        id TEXT PRIMARY KEY,
+        input TEXT NOT NULL,
+        due INTEGER NOT NULL
+    ) WITHOUT ROWID;
 ",
 ];

@@ -1,6 +1,6 @@
 //! Attempts end here: a settle, a returned lease, a cancel; and the next lease for a sender that has time.
 
-use varde_core::delivery::{Circumstances, Event, LEASE_GRACE_MS};
+use varde_core::delivery::{Circumstances, Event, LEASE_GRACE_MS, State};
 use varde_core::ids::DeliveryId;
 use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
@@ -10,7 +10,7 @@ use super::accept::ticket;
 use super::ledger::Lane;
 use super::protocol::{CancelReply, Lease, Return, Settle, SettleReply, Work};
 use super::store::DeliveryRow;
-use super::{LEASES_PER_ACTION, Outbox, Settled};
+use super::{Outbox, Settled};
 use crate::{ambient, log, metering};
 
 /// What must be left of a sender's time beyond an attempt's timeout: to settle it.
@@ -130,6 +130,7 @@ impl Outbox {
         let found = rows.len();
         let mut leases = Vec::with_capacity(found);
         for mut row in rows.into_iter().filter(|row| fits(row)) {
+            self.excuse(&mut row, now)?;
             leases.extend(self.lease(&mut row, now)?);
         }
         if found < limit {
@@ -139,6 +140,20 @@ impl Outbox {
         }
         metering::end_take(found);
         Ok(leases)
+    }
+
+    /// A delivery that waited at a circuit breaker has an attempt left, whatever the time is.
+    fn excuse(&self, row: &mut DeliveryRow, now: UnixMs) -> Result<()> {
+        let State::Scheduled { due, grace: false, .. } = row.delivery.state else { return Ok(()) };
+        if !self.memory.borrow_mut().ledger.account(&row.action).totals.breaker.held_back(due) {
+            return Ok(());
+        }
+        let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
+        match row.delivery.step(&Event::Excuse, at) {
+            Ok(step) => row.delivery = step.delivery,
+            Err(refused) => return Err(worker::Error::from(refused.to_string())),
+        }
+        Ok(())
     }
 
     /// Leases out one delivery; `None` when the step ends it instead, because its window went by.
@@ -162,7 +177,7 @@ impl Outbox {
     }
 
     pub(super) fn at_cap(&self, action: &Slug) -> bool {
-        self.memory.borrow_mut().ledger.account(action).in_flight >= LEASES_PER_ACTION
+        self.memory.borrow_mut().ledger.account(action).room(ambient::now()) == 0
     }
 
     /// Sees to the alarm after a delivery has moved: for its own wake-up, for the lease that was handed out
@@ -173,14 +188,18 @@ impl Outbox {
             return self.arm(now).await;
         }
         let left_over = || {
-            self.memory.borrow().advancing || self.replays_go_on() || !self.actions_with_due(now).is_empty()
+            let waiting = {
+                let memory = self.memory.borrow();
+                memory.advancing || memory.reporting
+            };
+            waiting || self.replays_go_on() || !self.actions_with_due(now).is_empty()
         };
         if moved.is_some_and(|moved| moved.was_at_cap) || left_over() {
             return self.arm_for_open_work().await;
         }
         let lease_ends = match handed {
             Some(Work::Send(lease)) => Some(now.plus_ms(lease.ticket.lease_ms)),
-            Some(Work::Advance(_)) | None => None,
+            Some(Work::Advance(_) | Work::Report(_)) | None => None,
         };
         match moved.and_then(|moved| moved.wakes_at).into_iter().chain(lease_ends).min() {
             Some(at) => self.arm(at).await,
@@ -188,14 +207,14 @@ impl Outbox {
         }
     }
 
-    /// Actions that may send, have room under the cap, and may have something due.
+    /// Actions that may send, have room, and may have something due.
     pub(super) fn actions_with_due(&self, now: UnixMs) -> Vec<Slug> {
         let memory = self.memory.borrow();
         let accounts = memory.ledger.accounts.iter();
         accounts
             .filter(|(action, account)| {
                 account.scheduled > 0
-                    && account.in_flight < LEASES_PER_ACTION
+                    && account.room(now) > 0
                     && account.earliest_due.is_none_or(|earliest| earliest <= now)
                     && memory.pause_reason(action).is_none()
             })

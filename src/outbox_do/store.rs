@@ -3,6 +3,7 @@
 mod enrollments;
 mod lines;
 mod replays;
+mod reports;
 mod retention;
 
 use serde::{Deserialize, Serialize};

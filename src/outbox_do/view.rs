@@ -178,15 +178,19 @@ impl Outbox {
     fn delivery_summary(&self, row: &DeliveryRow) -> Result<DeliveryView> {
         let state = &row.delivery.state;
         let status = self.shown_status(row);
-        let reason = if status == "held" {
-            self.memory.borrow().pause_reason(&row.action).map(str::to_owned)
-        } else {
-            state.reason().map(str::to_owned)
-        };
-        let next_due = match *state {
+        let breaker = self.memory.borrow_mut().ledger.account(&row.action).totals.breaker;
+        let waits = match *state {
             State::Scheduled { due, .. } if status == "scheduled" => Some(due),
             _ => None,
         };
+        let reason = if status == "held" {
+            self.memory.borrow().pause_reason(&row.action).map(str::to_owned)
+        } else if waits.is_some() && breaker.open().is_some() {
+            Some("breaker_open".to_owned())
+        } else {
+            state.reason().map(str::to_owned)
+        };
+        let next_due = waits.map(|due| breaker.next_at(due));
         Ok(DeliveryView {
             id: row.id,
             enrollment: row.enrollment,

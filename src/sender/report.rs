@@ -1,0 +1,60 @@
+//! Brings operational events to the workflow `operations`. Safe to repeat: the enrollment's id is the
+//! event's.
+
+use varde_core::expr::Context as Values;
+use varde_core::ids::shard_of;
+use varde_core::operations;
+use varde_core::outputs::Outputs;
+use varde_core::record::EnrollmentInput;
+use varde_core::slug::Slug;
+use worker::{Env, Error, Result};
+
+use crate::config::Config;
+use crate::directory::{self, DirectoryError, WorkflowView};
+use crate::outbox_do::protocol::{
+    Accept, AcceptReply, Accepted, Acknowledged, Home, NewEnrollment, OutboxCall, Report,
+};
+use crate::{ambient, outbox, plan};
+
+/// Brings one event from the outbox `from`. One that nobody wants is brought, too.
+///
+/// # Errors
+/// When it has to be brought again.
+pub async fn bring(env: &Env, config: &Config, from: &Home, report: Report) -> Result<()> {
+    let id = report.id;
+    let operations: Slug =
+        operations::WORKFLOW.parse().map_err(|_| Error::from("the id of `operations` is not a slug"))?;
+    match directory::workflow(env, config, &operations).await {
+        Ok(view) => enroll(env, config, &view, report).await?,
+        Err(DirectoryError::UnknownWorkflow { .. }) => {}
+        Err(error) => return Err(Error::from(error.to_string())),
+    }
+    let _: Acknowledged = outbox::call(env, &from.uid, from.shard, &OutboxCall::Reported { id }).await?;
+    Ok(())
+}
+
+async fn enroll(env: &Env, config: &Config, view: &WorkflowView, report: Report) -> Result<()> {
+    let input: EnrollmentInput = serde_json::from_str(report.input.get())?;
+    let values = Values {
+        object_type: view.workflow.object_type(),
+        record: input.record(),
+        event: input.event(),
+        outputs: &Outputs::default(),
+        now: ambient::now(),
+    };
+    let (first, _) = plan::plan(&view.workflow, view.workflow.first_action(), &values, config.url_rule)?;
+    let record = input.record().id().to_owned();
+    let shard = shard_of(&record, view.workflow.shards());
+    let id = report.id.in_shard(shard);
+    let new = NewEnrollment { id, record, input: report.input, idempotency: None, first };
+    let home = Home { workflow: view.id.clone(), uid: view.uid.clone(), shard };
+    // No leases: the alarm sends it, so that this invocation is free for others.
+    let accept = OutboxCall::Accept(Accept { home, enrollments: vec![new], leases: 0 });
+    let reply: AcceptReply = outbox::call(env, &view.uid, shard, &accept).await?;
+    match reply.results.first() {
+        Some(Accepted::Enrolled { .. } | Accepted::KeyReused { .. } | Accepted::Closed) => Ok(()),
+        Some(Accepted::Full | Accepted::Failed) | None => {
+            Err(Error::from("the workflow `operations` can't take it now"))
+        }
+    }
+}
