@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use serde::de::DeserializeOwned;
 use varde_core::controls::Controls;
 use varde_core::endpoint_url::Policy;
@@ -22,10 +21,11 @@ use varde_core::slug::Slug;
 use varde_core::time::SECOND_MS;
 use varde_core::token::{Scope, TokenHash};
 use varde_core::workflow::Workflow;
-use worker::{Delay, Env};
+use worker::Env;
 
 use self::cache::{Answer, Confirmations, FRESH_MS, Look, Question, Shelf};
 use crate::config::{Config, ConfigError};
+use crate::patience::within;
 use crate::registry_do::protocol::{RegistryCall, Resolved, Snapshot, Tokens};
 use crate::{ambient, log, registry};
 
@@ -259,12 +259,11 @@ async fn tokens(env: &Env, fresh_ms: u64) -> Result<Rc<TokenTable>, DirectoryErr
 async fn ask<Reply: DeserializeOwned>(env: &Env, message: &RegistryCall) -> Result<Reply, DirectoryError> {
     let mut tries = 1;
     let cause = loop {
-        let call = Box::pin(registry::call(env, message));
-        match select(call, Delay::from(TIMEOUT)).await {
-            Either::Left((Ok(reply), _)) => return Ok(reply),
-            Either::Left((Err(_), _)) if tries < TRIES => tries += 1,
-            Either::Left((Err(error), _)) => break error.to_string(),
-            Either::Right(_) => break format!("no answer in {} s", TIMEOUT.as_secs()),
+        match within(TIMEOUT, registry::call(env, message)).await {
+            Ok(Ok(reply)) => return Ok(reply),
+            Ok(Err(_)) if tries < TRIES => tries += 1,
+            Ok(Err(error)) => break error.to_string(),
+            Err(late) => break late.to_string(),
         }
     };
     log::error("registry_unreachable", &cause);

@@ -1,6 +1,8 @@
 //! Controls come in here, and rows are brought in line with them: held while their action is paused,
 //! released after it, canceled when the workflow is deleted. In steps, so that a large outbox stays quick.
 
+use std::time::Duration;
+
 use varde_core::controls::Controls;
 use varde_core::delivery::{Circumstances, Event};
 use varde_core::slug::Slug;
@@ -11,8 +13,11 @@ use super::ledger::Lane;
 use super::protocol::Acknowledged;
 use super::retention::Forgetting;
 use super::{Outbox, Settled};
+use crate::patience::within;
 use crate::{ambient, log, registry};
 
+/// How long the registry has to bring a pause to all outboxes, before the alarm goes on.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Deliveries that one step brings in line.
 const STEP: usize = 250;
 
@@ -60,7 +65,8 @@ impl Outbox {
         let Some(home) = home else { return Ok(()) };
         for action in untold {
             // The registry's push of the new controls comes in while this waits.
-            if let Err(error) = registry::pause_gone(&self.env, &home, &action).await {
+            let told = within(REGISTRY_TIMEOUT, registry::pause_gone(&self.env, &home, &action)).await;
+            if let Err(error) = told.unwrap_or_else(|late| Err(late.into())) {
                 log::error("registry_unreachable", &error);
                 return Ok(());
             }

@@ -2,6 +2,7 @@
 //! sets itself to the next thing. It never fails: what goes wrong is logged and tried again.
 
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -14,6 +15,7 @@ use worker::Result;
 use super::ledger::Lane;
 use super::protocol::{HandOver, Return, Work};
 use super::{LEASES_PER_ACTION, LEASES_PER_CALL, Outbox, Settled};
+use crate::patience::within;
 use crate::{ambient, log, sender};
 
 /// When an alarm that went wrong is tried again.
@@ -22,6 +24,8 @@ const AFTER_ERROR_MS: u64 = 2 * SECOND_MS;
 const WHILE_WORKING_MS: u64 = 10 * SECOND_MS;
 /// Hand-overs of one alarm; the platform's free plan allows 50 subrequests.
 const HAND_OVERS_PER_ALARM: usize = 40;
+/// How long a sender has to say that it took the work.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Leases whose end one alarm handles per action.
 const LEASE_ENDS_PER_ALARM: usize = 200;
 /// Next steps that one alarm hands over.
@@ -164,10 +168,20 @@ impl Outbox {
                 _ => hand_overs.push(HandOver { home: home.clone(), work: vec![piece] }),
             }
         }
-        let results =
-            join_all(hand_overs.iter().map(|hand_over| sender::hand_over(&self.env, hand_over))).await;
+        let results = join_all(
+            hand_overs.iter().map(|one| within(HAND_OVER_TIMEOUT, sender::hand_over(&self.env, one))),
+        )
+        .await;
         for (hand_over, result) in hand_overs.iter().zip(results) {
-            let Err(error) = result else { continue };
+            let error = match result {
+                Ok(Ok(())) => continue,
+                // Somebody may be at work on it: the leases' ends will tell.
+                Err(late) => {
+                    log::error("sender_silent", &late);
+                    continue;
+                }
+                Ok(Err(error)) => error,
+            };
             log::error("sender_unreachable", &error);
             for piece in &hand_over.work {
                 if let Work::Send(lease) = piece {

@@ -78,8 +78,8 @@ impl Outbox {
             }
             let want =
                 OutboxCall::Slots(WantSlots { action: action.clone(), shard: home.shard, wanted, limit });
-            let answer = within(TIMEOUT, outbox::call(&self.env, &home.uid, PACING_SHARD, &want)).await;
-            match answer {
+            let asked = outbox::call(&self.env, &home.uid, PACING_SHARD, &want);
+            match within(TIMEOUT, asked).await.unwrap_or_else(|late| Err(late.into())) {
                 Ok(grant) => self.take_over(&action, grant, ambient::now()),
                 Err(error) => {
                     log::error("no_slots", &error);
