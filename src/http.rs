@@ -10,6 +10,7 @@ pub mod deliveries;
 pub mod replays;
 pub mod listing;
 pub mod stats;
+pub mod metrics;
 pub mod controls;
 pub mod secrets;
 pub mod tokens;
@@ -64,6 +65,7 @@ async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Resp
     use Method::{Delete, Get, Post, Put};
     match (method, path) {
         (Get, ["healthz"]) => health::health(),
+        (Get, ["metrics"]) => metrics::metrics(call).await,
 
         (Get, ["v1", "workflows"]) => workflows::list(call).await,
         (Put, ["v1", "workflows", id]) => workflows::put(call, id).await,

@@ -170,6 +170,7 @@ impl Outbox {
                 self.database()?.delete_report(id)?;
                 reply(&Acknowledged {})
             }
+            OutboxCall::Metrics {} => reply(&self.metrics()?),
             OutboxCall::Stats {} => reply(&self.stats()?),
             #[cfg(feature = "testing")]
             OutboxCall::Panic { in_alarm: false } => panic!("asked to panic in a call"),

@@ -75,6 +75,7 @@ impl Registry {
             Call::Reopen(closing) => reply(&self.reopen(&closing, now)?),
             Call::Remove(closing) => reply(&self.remove(&closing, now)?),
 
+            Call::InUse { workflow, limit } => reply(&self.in_use(workflow.as_ref(), limit)?),
             Call::StartReplay { workflow, bulk } => reply(&self.start_replay(&workflow, bulk, now)?),
             Call::CancelReplay { workflow, id } => reply(&self.cancel_replay(&workflow, id, now)?),
             Call::ListReplays { workflow } => reply(&self.list_replays(&workflow, now)?),

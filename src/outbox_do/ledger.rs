@@ -1,16 +1,19 @@
 //! The accounting of one outbox, held in memory and rebuilt from rows: how many deliveries of each action
 //! are where. What has ended is stored with every settle; what is open is counted from the index at start.
 
+mod outcomes;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use varde_core::breaker::{Breaker, Open};
 use varde_core::controls::Controls;
-use varde_core::delivery::State;
+use varde_core::delivery::{AttemptEnd, State};
 use varde_core::outcome::Verdict;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
 
+pub use self::outcomes::{DURATION_BUCKETS_MS, Outcomes};
 use super::LEASES_PER_ACTION;
 
 /// Where an open delivery waits; the first column of the index `deliveries_open`.
@@ -61,6 +64,9 @@ pub struct Totals {
     /// Where its circuit breaker stands.
     #[serde(default, skip_serializing_if = "Breaker::is_default")]
     pub breaker: Breaker,
+    /// What its attempts met, and how long they took.
+    #[serde(default)]
+    pub outcomes: Outcomes,
 }
 
 /// Ended attempts by verdict.
@@ -174,9 +180,11 @@ impl Ledger {
     }
 
     /// An attempt ended.
-    pub fn attempted(&mut self, action: &Slug, verdict: Verdict) {
-        let attempts = &mut self.account(action).totals.attempts;
-        match verdict {
+    pub fn attempted(&mut self, action: &Slug, end: &AttemptEnd) {
+        let totals = &mut self.account(action).totals;
+        totals.outcomes.count(&end.outcome, end.duration_ms);
+        let attempts = &mut totals.attempts;
+        match end.verdict {
             Verdict::Delivered => attempts.delivered += 1,
             Verdict::Retry => attempts.retry += 1,
             Verdict::Reject => attempts.reject += 1,
@@ -186,6 +194,17 @@ impl Ledger {
     /// Open deliveries of all actions.
     pub fn open(&self) -> u64 {
         self.accounts.values().map(Account::open).sum()
+    }
+
+    /// The numbers for monitoring; `oldest_due` of each action is the caller's.
+    pub fn metrics(&self) -> BTreeMap<Slug, ActionMetrics> {
+        let metrics = |account: &Account| ActionMetrics {
+            counts: Counts::of(account),
+            outcomes: account.totals.outcomes,
+            oldest_due: None,
+            open_breakers: u64::from(account.totals.breaker.open().is_some()),
+        };
+        self.accounts.iter().map(|(action, account)| (action.clone(), metrics(account))).collect()
     }
 
     /// The numbers for the API.
@@ -223,8 +242,7 @@ pub struct Counts {
 
 impl Counts {
     fn of(account: &Account) -> Self {
-        let Totals { accepted, delivered, rejected, exhausted, canceled, attempts, breaker: _ } =
-            account.totals;
+        let Totals { accepted, delivered, rejected, exhausted, canceled, attempts, .. } = account.totals;
         let open = account.open();
         Self { accepted, delivered, rejected, exhausted, canceled, open, attempts }
     }
@@ -239,6 +257,30 @@ impl Counts {
         self.attempts.delivered += other.attempts.delivered;
         self.attempts.retry += other.attempts.retry;
         self.attempts.reject += other.attempts.reject;
+    }
+}
+
+/// One action in the answer to [`super::protocol::OutboxCall::Metrics`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionMetrics {
+    /// The accounting.
+    pub counts: Counts,
+    /// What its attempts met.
+    pub outcomes: Outcomes,
+    /// When the longest waiting delivery was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_due: Option<UnixMs>,
+    /// Shards in which its breaker is open.
+    pub open_breakers: u64,
+}
+
+impl ActionMetrics {
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        self.counts.add(&other.counts);
+        self.outcomes.add(&other.outcomes);
+        self.oldest_due = [self.oldest_due, other.oldest_due].into_iter().flatten().min();
+        self.open_breakers += other.open_breakers;
     }
 }
 
@@ -375,7 +417,9 @@ mod tests {
     fn stored_counters_format_unchanged() {
         assert_eq!(
             serde_json::to_string(&Totals::default()).unwrap(),
-            r#"{"accepted":0,"delivered":0,"rejected":0,"exhausted":0,"canceled":0,"attempts":{"delivered":0,"retry":0,"reject":0}}"#
+            r#"{"accepted":0,"delivered":0,"rejected":0,"exhausted":0,"canceled":0,"attempts":{"delivered":0,"retry":0,"reject":0},"outcomes":{"response":0,"timeout":0,"connect":0,"lost":0,"blocked":0,"durations":[0,0,0,0,0,0,0,0,0],"duration_ms":0}}"#
         );
+        let before_outcomes = r#"{"accepted":1,"delivered":1,"rejected":0,"exhausted":0,"canceled":0,"attempts":{"delivered":1,"retry":0,"reject":0}}"#;
+        assert_eq!(serde_json::from_str::<Totals>(before_outcomes).unwrap().delivered, 1);
     }
 }

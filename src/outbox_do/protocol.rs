@@ -93,6 +93,8 @@ pub enum OutboxCall {
     },
     /// The accounting; answered by [`crate::outbox_do::ledger::Stats`].
     Stats {},
+    /// The numbers for monitoring; answered by a [`crate::outbox_do::ledger::ActionMetrics`] for each action.
+    Metrics {},
     /// Panic now, or in the next alarm; for the tests of what a panic does.
     #[cfg(feature = "testing")]
     Panic {

@@ -24,7 +24,7 @@ impl Outbox {
     pub(super) fn attempted(&self, action: &Slug, end: &AttemptEnd, now: UnixMs) -> Result<()> {
         let turn = {
             let mut memory = self.memory.borrow_mut();
-            memory.ledger.attempted(action, end.verdict);
+            memory.ledger.attempted(action, end);
             let breaker = &mut memory.ledger.account(action).totals.breaker;
             breaker.attempted(&end.outcome, end.verdict, end.started_at, now)
         };

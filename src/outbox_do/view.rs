@@ -1,16 +1,19 @@
 //! What the API shows of the rows: lists, look-ups, stats.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use varde_core::delivery::State;
 use varde_core::ids::{DeliveryId, EnrollmentId, ReplayId};
 use varde_core::outcome::Verdict;
+use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
 use worker::{Result, SqlStorageValue};
 
 use super::Outbox;
-use super::ledger::{Lane, Stats};
+use super::ledger::{ActionMetrics, Lane, Stats};
 use super::protocol::{Page, Query};
 use super::store::{AttemptLog, DeliveryRow, EnrollmentRow};
 use crate::database::number;
@@ -140,6 +143,15 @@ impl Outbox {
             }
         }
         Ok(stats)
+    }
+
+    /// The numbers for monitoring.
+    pub(super) fn metrics(&self) -> Result<BTreeMap<Slug, ActionMetrics>> {
+        let mut metrics = self.memory.borrow().ledger.metrics();
+        for (action, found) in &mut metrics {
+            found.oldest_due = self.database()?.first_waking(Lane::Scheduled, action)?;
+        }
+        Ok(metrics)
     }
 
     /// Walks a table's ids downwards until the page is full or enough rows were looked at.

@@ -1,11 +1,12 @@
 //! Outboxes: each registers once, and the sweep looks after them in turn.
 
 use varde_core::controls::Controls;
+use varde_core::slug::Slug;
 use varde_core::time::{DAY_MS, UnixMs};
 use worker::{Result, SqlStorageValue};
 
 use super::Registry;
-use super::protocol::StoredReplay;
+use super::protocol::{InUse, StoredReplay};
 use super::workflows::parse_slug;
 use crate::database::Row;
 use crate::database::number;
@@ -43,6 +44,21 @@ impl Registry {
         let sql = "SELECT shard FROM outboxes WHERE uid = ? ORDER BY shard";
         let rows = self.database()?.rows(sql, vec![uid.into()])?;
         rows.into_iter().map(|mut row| Ok(row.number()? as u8)).collect()
+    }
+
+    /// The outboxes of one workflow, or of all that are there.
+    pub(super) fn in_use(&self, workflow: Option<&Slug>, limit: usize) -> Result<InUse> {
+        let sql = "FROM outboxes o JOIN workflows w ON w.uid = o.uid WHERE w.slug = coalesce(?, w.slug)";
+        let slug = || SqlStorageValue::from(workflow.map(|slug| slug.as_str().to_owned()));
+        let count = self.database()?.rows(&format!("SELECT count(*) {sql}"), vec![slug()])?;
+        let total = count.into_iter().next().map_or(Ok(0), |mut row| row.number())?;
+        let sql = format!("SELECT o.uid, o.shard, w.slug {sql} ORDER BY o.uid, o.shard LIMIT ?");
+        let rows = self.database()?.rows(&sql, vec![slug(), number(limit as u64)])?;
+        let home = |mut row: Row| {
+            let (uid, shard) = (row.text()?, row.number()? as u8);
+            Ok(Home { workflow: parse_slug(&row.text()?)?, uid, shard })
+        };
+        Ok(InUse { homes: rows.into_iter().map(home).collect::<Result<_>>()?, total })
     }
 
     /// The next outboxes in turn, from where the last sweep stopped, round and round; each at most once.

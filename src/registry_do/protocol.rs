@@ -76,6 +76,14 @@ pub enum RegistryCall {
         /// Whose.
         workflow: Slug,
     },
+    /// The outboxes in use, of one workflow or of all; answered by [`InUse`].
+    InUse {
+        /// Whose.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workflow: Option<Slug>,
+        /// Most of them.
+        limit: usize,
+    },
     /// Keep the order of a bulk replay; answered by `Option<`[`StoredReplay`]`>`.
     StartReplay {
         /// Whose deliveries.
@@ -291,6 +299,15 @@ pub struct Broadcast {
     pub controls: Controls,
     /// The shards in use.
     pub shards: Vec<u8>,
+}
+
+/// The answer to [`RegistryCall::InUse`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InUse {
+    /// Outboxes of workflows that are there.
+    pub homes: Vec<Home>,
+    /// How many there are.
+    pub total: u64,
 }
 
 /// A bulk replay with the outboxes that do it.
