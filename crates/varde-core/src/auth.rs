@@ -41,7 +41,7 @@ pub enum Auth {
     },
     /// `webhook-signature`, one per secret in force.
     StandardWebhooks {
-        /// Name of a `whsec_…` secret.
+        /// Name of a `whsec_…` or `whsk_…` secret.
         secret: Slug,
     },
     /// The stored value as it is, in a header or a query parameter.
@@ -162,7 +162,7 @@ pub enum Unusable {
         /// Offset of the first byte that can't.
         at: usize,
     },
-    /// It isn't a `whsec_…` secret.
+    /// It isn't a `whsec_…` or `whsk_…` secret.
     #[error("isn't a key for Standard Webhooks: {0}")]
     AsKey(#[from] standard_webhooks::InvalidKey),
 }
@@ -313,13 +313,15 @@ fn standard_webhooks_signatures(
     message: &standard_webhooks::Message<'_>,
 ) -> Result<String, Unusable> {
     let current = standard_webhooks::Key::parse(secret.current.expose())?;
-    let mut signatures = standard_webhooks::sign(&current, message);
+    let mut signatures = standard_webhooks::sign(&current, message)?;
     // The former value may come from another scheme; then there is nobody who waits for its signature.
-    if let Some(previous) =
-        secret.previous.and_then(|secret| standard_webhooks::Key::parse(secret.expose()).ok())
+    if let Some(previous) = secret
+        .previous
+        .and_then(|secret| standard_webhooks::Key::parse(secret.expose()).ok())
+        .and_then(|key| standard_webhooks::sign(&key, message).ok())
     {
         signatures.push(' ');
-        signatures.push_str(&standard_webhooks::sign(&previous, message));
+        signatures.push_str(&previous);
     }
     Ok(signatures)
 }
@@ -349,7 +351,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::secret::HostPattern;
+    use crate::secret::{Generate, HostPattern};
     use crate::signature::Received;
 
     const NOW: UnixMs = UnixMs(1_767_323_045_678);
@@ -561,6 +563,22 @@ mod tests {
     }
 
     #[test]
+    fn a_rotation_may_change_the_kind_of_key() {
+        let (shared, pair) = (secret(WHSEC), Generate::StandardWebhooksEd25519.value(&[7; 32]));
+        let request = request(Method::Post, "{}");
+        let auth = Auth::StandardWebhooks { secret: name() };
+        for (current, previous, kinds) in
+            [(&pair, &shared, ["v1a", "v1"]), (&shared, &pair, ["v1", "v1a"]), (&pair, &pair, ["v1a", "v1a"])]
+        {
+            let secret = SecretInForce { current, previous: Some(previous), hosts: &[] };
+            let outgoing = apply(&auth, &request, Some(secret), &stamp()).unwrap();
+            let signatures = header(&outgoing, "webhook-signature").unwrap();
+            let found: Vec<_> = signatures.split(' ').map(|one| one.split(',').next().unwrap()).collect();
+            assert_eq!(found, kinds);
+        }
+    }
+
+    #[test]
     fn what_is_added_replaces_what_is_there() {
         let mut request = request(Method::Post, "");
         for (name, value) in
@@ -589,6 +607,11 @@ mod tests {
             (&bearer, "ab\u{e5}", Unusable::InHeader { at: 2 }),
             (&header, "\u{e5}b", Unusable::InHeader { at: 0 }),
             (&webhooks, "whsec_####", Unusable::AsKey(standard_webhooks::InvalidKey::NotBase64)),
+            (
+                &webhooks,
+                "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
+                Unusable::AsKey(standard_webhooks::InvalidKey::PublicOnly),
+            ),
         ];
         for (auth, value, why) in cases {
             let error = applied(auth, value).unwrap_err();
