@@ -121,9 +121,9 @@ fn answer(created: bool, secret: SecretView, fresh: &Fresh) -> Result<Response, 
     let key = fresh.secret.public_key();
     // A rotation that is planned has made the next key.
     let keys = if secret.activate_at.is_some() {
-        PublicKeys { next_public_key: key, ..PublicKeys::default() }
+        PublicKeys { next: key, ..PublicKeys::default() }
     } else {
-        PublicKeys { public_key: key, ..PublicKeys::default() }
+        PublicKeys { current: key, ..PublicKeys::default() }
     };
     if fresh.generated {
         shown_once(created, &Answer { secret, keys, value: Some(fresh.secret.expose()) })
@@ -146,14 +146,14 @@ struct Answer<'a> {
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 struct PublicKeys {
     /// Of the value in force.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    public_key: Option<String>,
+    #[serde(rename = "public_key", skip_serializing_if = "Option::is_none")]
+    current: Option<String>,
     /// Of the former value, while it counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous_public_key: Option<String>,
+    #[serde(rename = "previous_public_key", skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
     /// Of the next value, while it waits: receivers want to know it before it signs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_public_key: Option<String>,
+    #[serde(rename = "next_public_key", skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 impl PublicKeys {
@@ -161,9 +161,9 @@ impl PublicKeys {
         let in_force = stored.in_force(now);
         let next = stored.pending.as_ref().filter(|pending| pending.activate_at > now);
         Self {
-            public_key: in_force.current.public_key(),
-            previous_public_key: in_force.previous.and_then(Secret::public_key),
-            next_public_key: next.and_then(|pending| pending.value.public_key()),
+            current: in_force.current.public_key(),
+            previous: in_force.previous.and_then(Secret::public_key),
+            next: next.and_then(|pending| pending.value.public_key()),
         }
     }
 }
@@ -367,7 +367,7 @@ mod tests {
         let text =
             |keys, value| serde_json::to_string(&Answer { secret: secret.clone(), keys, value }).unwrap();
         assert_eq!(text(PublicKeys::default(), None), r#"{"name":"app","created_at":1,"previous_until":2}"#);
-        let keys = PublicKeys { public_key: Some("whpk_a".to_owned()), ..PublicKeys::default() };
+        let keys = PublicKeys { current: Some("whpk_a".to_owned()), ..PublicKeys::default() };
         assert_eq!(
             text(keys, Some("abc")),
             r#"{"name":"app","created_at":1,"previous_until":2,"public_key":"whpk_a","value":"abc"}"#
@@ -380,17 +380,17 @@ mod tests {
         let mut stored = StoredSecret::new("app".parse().unwrap(), pair(1), Vec::new(), UnixMs(1));
         assert_eq!(
             PublicKeys::of(&stored, NOW),
-            PublicKeys { public_key: pair(1).public_key(), ..PublicKeys::default() }
+            PublicKeys { current: pair(1).public_key(), ..PublicKeys::default() }
         );
         stored.rotate(pair(2), HOUR_MS, NOW, NOW);
         stored.rotate(pair(3), HOUR_MS, NOW.plus_ms(DAY_MS), NOW);
         let keys = PublicKeys::of(&stored, NOW);
-        assert_eq!(keys.public_key, pair(2).public_key());
-        assert_eq!(keys.previous_public_key, pair(1).public_key());
-        assert_eq!(keys.next_public_key, pair(3).public_key());
+        assert_eq!(keys.current, pair(2).public_key());
+        assert_eq!(keys.previous, pair(1).public_key());
+        assert_eq!(keys.next, pair(3).public_key());
         let keys = PublicKeys::of(&stored, NOW.plus_ms(DAY_MS));
-        assert_eq!(keys.public_key, pair(3).public_key());
-        assert_eq!((keys.previous_public_key, keys.next_public_key), (pair(2).public_key(), None));
+        assert_eq!(keys.current, pair(3).public_key());
+        assert_eq!((keys.previous, keys.next), (pair(2).public_key(), None));
         let plain =
             StoredSecret::new("app".parse().unwrap(), Generate::Token.value(&[1; 32]), Vec::new(), NOW);
         assert_eq!(PublicKeys::of(&plain, NOW), PublicKeys::default());

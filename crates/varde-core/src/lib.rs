@@ -29,6 +29,7 @@ pub mod outputs;
 pub mod endpoint_url;
 pub mod request;
 pub mod auth;
+pub mod oauth2;
 pub mod signature;
 pub mod secret;
 pub mod token;
