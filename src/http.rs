@@ -11,6 +11,7 @@ pub mod replays;
 pub mod listing;
 pub mod stats;
 pub mod controls;
+pub mod test_action;
 pub mod secrets;
 pub mod tokens;
 pub mod inspector;
@@ -78,6 +79,10 @@ async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Resp
         (Post, ["v1", "workflows", id, "actions", action, "resume"]) => {
             controls::resume(call, id, action).await
         }
+        (Post, ["v1", "workflows", id, "actions", action, "test"]) => {
+            test_action::saved(call, id, action).await
+        }
+        (Post, ["v1", "test"]) => test_action::draft(call).await,
         (Get, ["v1", "workflows", id, "stats"]) => stats::stats(call, id).await,
 
         (Get, ["v1", "workflows", id, "enrollments"]) => enrollments::list(call, id).await,

@@ -30,6 +30,8 @@ pub mod endpoint_url;
 pub mod request;
 pub mod auth;
 pub mod oauth2;
+pub mod shown;
+pub mod curl;
 pub mod signature;
 pub mod secret;
 pub mod token;
