@@ -12,6 +12,7 @@ pub mod listing;
 pub mod stats;
 pub mod metrics;
 pub mod controls;
+pub mod test_action;
 pub mod secrets;
 pub mod tokens;
 pub mod inspector;
@@ -80,6 +81,10 @@ async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Resp
         (Post, ["v1", "workflows", id, "actions", action, "resume"]) => {
             controls::resume(call, id, action).await
         }
+        (Post, ["v1", "workflows", id, "actions", action, "test"]) => {
+            test_action::saved(call, id, action).await
+        }
+        (Post, ["v1", "test"]) => test_action::draft(call).await,
         (Get, ["v1", "workflows", id, "stats"]) => stats::stats(call, id).await,
 
         (Get, ["v1", "workflows", id, "enrollments"]) => enrollments::list(call, id).await,

@@ -4,6 +4,7 @@
 //! entrypoint, to which the outbox's alarm hands leases. It is the same code in both cases.
 
 mod attempt;
+mod tokens;
 mod fetch;
 mod report;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Serialize;
+use varde_core::auth::AttemptStamp;
 use varde_core::delivery::LEASE_GRACE_MS;
 use varde_core::enrollment::{Next, next_after};
 use varde_core::expr::Context as Values;
@@ -23,9 +25,11 @@ use varde_core::request::Request as HttpRequest;
 use varde_core::secret::{Secret, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
+use varde_core::workflow::Action;
 use worker::{Context, Delay, Env, Request, Response, Result};
 
-use self::attempt::Attempted;
+pub use self::attempt::{Attempted, StoredResponse, Trial};
+pub use self::tokens::Tokens;
 use crate::config::Config;
 use crate::directory::{self, DirectoryError, WorkflowView};
 use crate::outbox_do::protocol::{
@@ -94,13 +98,14 @@ pub struct Sender {
     env: Env,
     config: Rc<Config>,
     home: Home,
+    tokens: Tokens,
     ends_at: UnixMs,
 }
 
 impl Sender {
     /// A sender whose time begins now.
     pub fn new(env: Env, config: Rc<Config>, home: Home) -> Self {
-        Self { env, config, home, ends_at: ambient::now().plus_ms(BACKGROUND_MS) }
+        Self { env, config, home, tokens: Tokens::default(), ends_at: ambient::now().plus_ms(BACKGROUND_MS) }
     }
 
     /// Makes the attempts of several leases side by side, and what comes after each.
@@ -144,12 +149,32 @@ impl Sender {
             Ok(secret) => secret,
             Err(error) => return self.give_back(delivery, lease, error.code(), lease_ends).await,
         };
-        let attempted = match attempt::make(&errand, &view, secret.as_ref(), self.config.url_rule).await {
+        let trial = self.trial(&errand, &view, secret.as_ref());
+        let attempted = match trial.make(&self.tokens).await {
             Ok(attempted) => attempted,
             Err(error) => return self.give_back(delivery, lease, error.code(), lease_ends).await,
         };
         let settle = self.settle_of(&errand, &view, &attempted);
         self.tell(&OutboxCall::Settle(settle), lease_ends).await
+    }
+
+    fn trial<'a>(
+        &self,
+        errand: &'a Errand,
+        view: &'a WorkflowView,
+        secret: Option<&'a StoredSecret<Secret>>,
+    ) -> Trial<'a> {
+        let Ticket { delivery, attempt: number, .. } = errand.ticket;
+        Trial {
+            auth: &errand.terms.auth,
+            request: &errand.request,
+            timeout_ms: errand.terms.timeout_ms,
+            stamp: AttemptStamp { delivery, number, now: ambient::now() },
+            secret,
+            others: view.secrets.values().collect(),
+            outputs: view.workflow.action(&errand.action).map_or(&[], Action::outputs),
+            rule: self.config.url_rule,
+        }
     }
 
     /// The secret that the delivery needs: one that the workflow names today, or named when it was rendered.
@@ -245,7 +270,7 @@ impl Sender {
     fn plan_next(
         &self,
         view: &WorkflowView,
-        action: &varde_core::workflow::Action,
+        action: &Action,
         input: &EnrollmentInput,
         outputs: &Outputs,
     ) -> Then {

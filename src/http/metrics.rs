@@ -110,6 +110,7 @@ const FAMILIES: [Family; 6] = [
                 ("outcome=\"connect\"", metrics.outcomes.connect),
                 ("outcome=\"lost\"", metrics.outcomes.lost),
                 ("outcome=\"blocked\"", metrics.outcomes.blocked),
+                ("outcome=\"token\"", metrics.outcomes.token),
             ]
         },
     },

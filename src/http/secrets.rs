@@ -1,11 +1,12 @@
 //! Secrets: put, rotated, listed, deleted. A value goes in and never comes out, but for one that was made
-//! here, which its answer shows once.
+//! here, which its answer shows once. The public half of an ed25519 pair is shown always: it is computed
+//! here, because the registry never sees a value.
 
 use serde::Serialize;
 use serde_json::Value;
 use varde_core::json::{Fields, Mistake, Mistakes, Node};
 use varde_core::secret::{
-    DEFAULT_OVERLAP_MS, Generate, HostPattern, MAX_HOSTS, MAX_OVERLAP_MS, Sealed, Secret,
+    DEFAULT_OVERLAP_MS, Generate, HostPattern, MAX_HOSTS, MAX_OVERLAP_MS, Sealed, Secret, StoredSecret,
 };
 use varde_core::slug::Slug;
 use varde_core::time::{DAY_MS, SECOND_MS, UnixMs};
@@ -20,8 +21,11 @@ use crate::{ambient, directory};
 /// How far ahead a rotation may be planned; a time in another unit lands beyond it.
 const MAX_AHEAD_MS: u64 = 366 * DAY_MS;
 
-const GENERATE: [(&str, Generate); 2] =
-    [("standard_webhooks", Generate::StandardWebhooks), ("token", Generate::Token)];
+const GENERATE: [(&str, Generate); 3] = [
+    ("standard_webhooks", Generate::StandardWebhooks),
+    ("standard_webhooks_ed25519", Generate::StandardWebhooksEd25519),
+    ("token", Generate::Token),
+];
 
 /// `PUT /v1/secrets/{name}`: creates a secret, or replaces it at once, hosts and all.
 pub async fn put(call: &mut Call, name: &str) -> Result<Response, Problem> {
@@ -63,7 +67,21 @@ pub async fn rotate(call: &mut Call, name: &str) -> Result<Response, Problem> {
 pub async fn list(call: &mut Call) -> Result<Response, Problem> {
     let query = page_query(call)?;
     let page: Page<SecretView> = ask(call, &RegistryCall::ListSecrets(query)).await?;
-    configuration::list(page, Ok)
+    let names = page.items.iter().map(|secret| secret.name.clone()).collect();
+    let sealed: Vec<StoredSecret<Sealed>> = ask(call, &RegistryCall::ReadSecrets { names }).await?;
+    let now = ambient::now();
+    configuration::list(page, |secret| {
+        let stored = sealed.iter().find(|stored| stored.name == secret.name);
+        // One that can't be opened is shown without its public keys: that is what the list is looked at for.
+        let keys = call
+            .config
+            .master_key
+            .as_ref()
+            .ok()
+            .zip(stored)
+            .and_then(|(key, stored)| stored.unseal(key).ok().map(|opened| PublicKeys::of(&opened, now)));
+        Ok(Answer { secret, keys: keys.unwrap_or_default(), value: None })
+    })
 }
 
 /// `DELETE /v1/secrets/{name}`: refused while a workflow names it.
@@ -100,10 +118,17 @@ fn seal(call: &Call, name: &Slug, secret: &Secret) -> Result<Sealed, Problem> {
 }
 
 fn answer(created: bool, secret: SecretView, fresh: &Fresh) -> Result<Response, Problem> {
-    if fresh.generated {
-        shown_once(created, &Answer { secret, value: Some(fresh.secret.expose()) })
+    let key = fresh.secret.public_key();
+    // A rotation that is planned has made the next key.
+    let keys = if secret.activate_at.is_some() {
+        PublicKeys { next: key, ..PublicKeys::default() }
     } else {
-        stored(created, &Answer { secret, value: None })
+        PublicKeys { current: key, ..PublicKeys::default() }
+    };
+    if fresh.generated {
+        shown_once(created, &Answer { secret, keys, value: Some(fresh.secret.expose()) })
+    } else {
+        stored(created, &Answer { secret, keys, value: None })
     }
 }
 
@@ -111,8 +136,36 @@ fn answer(created: bool, secret: SecretView, fresh: &Fresh) -> Result<Response, 
 struct Answer<'a> {
     #[serde(flatten)]
     secret: SecretView,
+    #[serde(flatten)]
+    keys: PublicKeys,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a str>,
+}
+
+/// What receivers check signatures with, where the values are ed25519 keys.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct PublicKeys {
+    /// Of the value in force.
+    #[serde(rename = "public_key", skip_serializing_if = "Option::is_none")]
+    current: Option<String>,
+    /// Of the former value, while it counts.
+    #[serde(rename = "previous_public_key", skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+    /// Of the next value, while it waits: receivers want to know it before it signs.
+    #[serde(rename = "next_public_key", skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+impl PublicKeys {
+    fn of(stored: &StoredSecret<Secret>, now: UnixMs) -> Self {
+        let in_force = stored.in_force(now);
+        let next = stored.pending.as_ref().filter(|pending| pending.activate_at > now);
+        Self {
+            current: in_force.current.public_key(),
+            previous: in_force.previous.and_then(Secret::public_key),
+            next: next.and_then(|pending| pending.value.public_key()),
+        }
+    }
 }
 
 /// Where a value comes from.
@@ -311,9 +364,36 @@ mod tests {
             activate_at: None,
             hosts: Vec::new(),
         };
-        let text = |value| serde_json::to_string(&Answer { secret: secret.clone(), value }).unwrap();
-        assert_eq!(text(None), r#"{"name":"app","created_at":1,"previous_until":2}"#);
-        assert_eq!(text(Some("abc")), r#"{"name":"app","created_at":1,"previous_until":2,"value":"abc"}"#);
+        let text =
+            |keys, value| serde_json::to_string(&Answer { secret: secret.clone(), keys, value }).unwrap();
+        assert_eq!(text(PublicKeys::default(), None), r#"{"name":"app","created_at":1,"previous_until":2}"#);
+        let keys = PublicKeys { current: Some("whpk_a".to_owned()), ..PublicKeys::default() };
+        assert_eq!(
+            text(keys, Some("abc")),
+            r#"{"name":"app","created_at":1,"previous_until":2,"public_key":"whpk_a","value":"abc"}"#
+        );
+    }
+
+    #[test]
+    fn public_keys_of_all_that_counts_or_will() {
+        let pair = |dice: u8| Generate::StandardWebhooksEd25519.value(&[dice; 32]);
+        let mut stored = StoredSecret::new("app".parse().unwrap(), pair(1), Vec::new(), UnixMs(1));
+        assert_eq!(
+            PublicKeys::of(&stored, NOW),
+            PublicKeys { current: pair(1).public_key(), ..PublicKeys::default() }
+        );
+        stored.rotate(pair(2), HOUR_MS, NOW, NOW);
+        stored.rotate(pair(3), HOUR_MS, NOW.plus_ms(DAY_MS), NOW);
+        let keys = PublicKeys::of(&stored, NOW);
+        assert_eq!(keys.current, pair(2).public_key());
+        assert_eq!(keys.previous, pair(1).public_key());
+        assert_eq!(keys.next, pair(3).public_key());
+        let keys = PublicKeys::of(&stored, NOW.plus_ms(DAY_MS));
+        assert_eq!(keys.current, pair(3).public_key());
+        assert_eq!((keys.previous, keys.next), (pair(2).public_key(), None));
+        let plain =
+            StoredSecret::new("app".parse().unwrap(), Generate::Token.value(&[1; 32]), Vec::new(), NOW);
+        assert_eq!(PublicKeys::of(&plain, NOW), PublicKeys::default());
     }
 
     #[test]

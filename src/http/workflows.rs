@@ -223,7 +223,7 @@ async fn refuse_unfit_secrets(call: &Call, workflow: &Workflow) -> Result<(), Pr
         let value = master_key
             .unseal(name, &secret.current)
             .map_err(|why| Problem::from(DirectoryError::Sealed { secret: name.clone(), why }))?;
-        if let Err(error) = Key::parse(value.expose()) {
+        if let Err(error) = Key::parse_signing(value.expose()) {
             let message = format!("secret `{name}` can't be a key for Standard Webhooks: {error}");
             mistakes.push(Mistake { pointer: format!("/actions/{at}/auth/secret"), message });
         }

@@ -417,7 +417,7 @@ mod tests {
     fn stored_counters_format_unchanged() {
         assert_eq!(
             serde_json::to_string(&Totals::default()).unwrap(),
-            r#"{"accepted":0,"delivered":0,"rejected":0,"exhausted":0,"canceled":0,"attempts":{"delivered":0,"retry":0,"reject":0},"outcomes":{"response":0,"timeout":0,"connect":0,"lost":0,"blocked":0,"durations":[0,0,0,0,0,0,0,0,0],"duration_ms":0}}"#
+            r#"{"accepted":0,"delivered":0,"rejected":0,"exhausted":0,"canceled":0,"attempts":{"delivered":0,"retry":0,"reject":0},"outcomes":{"response":0,"timeout":0,"connect":0,"lost":0,"blocked":0,"token":0,"durations":[0,0,0,0,0,0,0,0,0],"duration_ms":0}}"#
         );
         let before_outcomes = r#"{"accepted":1,"delivered":1,"rejected":0,"exhausted":0,"canceled":0,"attempts":{"delivered":1,"retry":0,"reject":0}}"#;
         assert_eq!(serde_json::from_str::<Totals>(before_outcomes).unwrap().delivered, 1);

@@ -1,20 +1,21 @@
 //! One attempt: authenticate, call, classify, mask.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use varde_core::auth::{self, ApplyError, AttemptStamp};
+use varde_core::auth::{self, ApplyError, AttemptStamp, Auth};
 use varde_core::endpoint_url::{EndpointUrl, Policy};
+use varde_core::oauth2::{self, Token, asks_anew};
 use varde_core::outcome::{Outcome, RetryAfter};
-use varde_core::outputs::{self, Picked};
+use varde_core::outputs::{self, Output, Picked};
+use varde_core::request::Request as HttpRequest;
 use varde_core::secret::{Mask, Secret, StoredSecret};
-use varde_core::workflow::Action;
 
-use super::Errand;
 use super::fetch::{self, Answer, Failure};
+use super::tokens::{Refusal, Tokens};
 use crate::ambient;
-use crate::directory::WorkflowView;
 
 /// Response headers that are stored, names and values together.
 const MAX_STORED_HEADER_BYTES: usize = 8 * 1024;
@@ -31,6 +32,8 @@ pub struct Attempted {
     pub response: Option<StoredResponse>,
     /// What was picked from it, where the action has outputs.
     pub outputs: Option<StoredOutputs>,
+    /// The tokens that were sent; the outputs aren't masked, because later actions need them as they are.
+    pub tokens: Vec<Rc<Token>>,
 }
 
 /// Outputs as they are stored with a delivery.
@@ -47,54 +50,102 @@ pub struct StoredOutputs {
 /// echo them.
 #[derive(Debug, Serialize)]
 pub struct StoredResponse {
-    headers: BTreeMap<String, String>,
-    body: String,
-    truncated: bool,
+    /// Lower-case names, up to the limit.
+    pub headers: BTreeMap<String, String>,
+    /// Its first part.
+    pub body: String,
+    /// Whether there was more.
+    pub truncated: bool,
 }
 
-/// Makes one attempt.
-///
-/// # Errors
-/// When the request can't be authenticated; nothing was sent.
-pub async fn make(
-    errand: &Errand,
-    view: &WorkflowView,
-    secret: Option<&StoredSecret<Secret>>,
-    rule: Policy,
-) -> Result<Attempted, ApplyError> {
-    let started = ambient::now();
-    let stamp =
-        AttemptStamp { delivery: errand.ticket.delivery, number: errand.ticket.attempt, now: started };
-    let outgoing = auth::apply(
-        &errand.terms.auth,
-        &errand.request,
-        secret.map(|secret| secret.in_force(started)),
-        &stamp,
-    )?;
-    if EndpointUrl::parse(&outgoing.url, rule).is_err() {
-        return Ok(Attempted { outcome: Outcome::Blocked, duration_ms: 0, response: None, outputs: None });
+/// What an attempt is made of.
+pub struct Trial<'a> {
+    /// How it proves where it comes from.
+    pub auth: &'a Auth,
+    /// What to send.
+    pub request: &'a HttpRequest,
+    /// The whole time that it has, a token's fetching included.
+    pub timeout_ms: u64,
+    /// What is new on this attempt; `now` is when its time begins.
+    pub stamp: AttemptStamp,
+    /// The secret that `auth` names.
+    pub secret: Option<&'a StoredSecret<Secret>>,
+    /// Secrets that an endpoint may echo besides.
+    pub others: Vec<&'a StoredSecret<Secret>>,
+    /// What to pick from the response.
+    pub outputs: &'a [Output],
+    /// Which URLs may be called.
+    pub rule: Policy,
+}
+
+impl Trial<'_> {
+    /// Makes the attempt: once, or twice within its time where the endpoint wants another token.
+    ///
+    /// # Errors
+    /// When the request can't be authenticated; nothing was sent to the endpoint.
+    pub async fn make(&self, tokens: &Tokens) -> Result<Attempted, ApplyError> {
+        let deadline = self.stamp.now.plus_ms(self.timeout_ms);
+        let in_force = self.secret.map(|secret| secret.in_force(self.stamp.now));
+        if EndpointUrl::parse(&self.request.url, self.rule).is_err() {
+            return Ok(self.without_answer(Outcome::Blocked));
+        }
+        let mut used: Vec<Rc<Token>> = Vec::new();
+        loop {
+            if let (Auth::Oauth2ClientCredentials(client), Some(secret)) = (self.auth, in_force) {
+                match tokens.token(client, secret, used.last(), deadline, self.rule).await? {
+                    Ok(token) => used.push(token),
+                    Err(refusal) => return Ok(self.refused(&refusal, &used)),
+                }
+            }
+            let token = used.last().map(Rc::as_ref);
+            let outgoing = auth::apply(self.auth, self.request, in_force, token, &self.stamp)?;
+            if EndpointUrl::parse(&outgoing.url, self.rule).is_err() {
+                return Ok(self.without_answer(Outcome::Blocked));
+            }
+            match fetch::call(&outgoing, deadline.since_ms(ambient::now())).await {
+                Ok(answer) if token.is_some() && asks_anew(answer.status, used.len() > 1) => {}
+                Ok(answer) => return Ok(self.answered(&answer, used)),
+                Err(Failure::Timeout) => return Ok(self.without_answer(Outcome::Timeout)),
+                Err(Failure::Connect) => return Ok(self.without_answer(Outcome::Connect)),
+            }
+        }
     }
-    let result = fetch::call(&outgoing, errand.terms.timeout_ms).await;
-    let duration_ms = ambient::now().since_ms(started);
-    let answer = match result {
-        Ok(answer) => answer,
-        Err(Failure::Timeout) => {
-            return Ok(Attempted { outcome: Outcome::Timeout, duration_ms, response: None, outputs: None });
+
+    /// Hides every secret that the attempt has to do with, and the tokens that were got for one.
+    pub fn mask(&self, tokens: &[Rc<Token>]) -> Mask {
+        let secrets = self.others.iter().copied().chain(self.secret);
+        let values: Vec<&Secret> = secrets.flat_map(StoredSecret::values).collect();
+        let spelled: Vec<Secret> = match self.auth {
+            Auth::Oauth2ClientCredentials(_) => values.iter().copied().map(oauth2::spelling).collect(),
+            _ => Vec::new(),
+        };
+        let tokens = tokens.iter().map(|token| token.value());
+        Mask::new(values.into_iter().chain(&spelled).chain(tokens))
+    }
+
+    fn answered(&self, answer: &Answer, tokens: Vec<Rc<Token>>) -> Attempted {
+        let retry_after = answer.header("retry-after").and_then(RetryAfter::parse);
+        let outputs = (!self.outputs.is_empty()).then(|| {
+            let Picked { values, note } = outputs::pick(self.outputs, &answer.body.bytes);
+            StoredOutputs { values, note: note.map(|note| note.to_string()) }
+        });
+        Attempted {
+            response: Some(stored(answer, &self.mask(&tokens))),
+            outputs,
+            tokens,
+            ..self.without_answer(Outcome::Response { status: answer.status, retry_after })
         }
-        Err(Failure::Connect) => {
-            return Ok(Attempted { outcome: Outcome::Connect, duration_ms, response: None, outputs: None });
-        }
-    };
-    let retry_after = answer.header("retry-after").and_then(RetryAfter::parse);
-    let outcome = Outcome::Response { status: answer.status, retry_after };
-    let declared =
-        view.workflow.action(&errand.action).map(Action::outputs).filter(|outputs| !outputs.is_empty());
-    let outputs = declared.map(|declared| {
-        let Picked { values, note } = outputs::pick(declared, &answer.body.bytes);
-        StoredOutputs { values, note: note.map(|note| note.to_string()) }
-    });
-    let mask = Mask::new(view.secrets.values().chain(secret).flat_map(StoredSecret::values));
-    Ok(Attempted { outcome, duration_ms, response: Some(stored(&answer, &mask)), outputs })
+    }
+
+    fn refused(&self, refusal: &Refusal, tokens: &[Rc<Token>]) -> Attempted {
+        let response = refusal.answer.as_deref().map(|answer| stored(answer, &self.mask(tokens)));
+        Attempted { response, ..self.without_answer(refusal.outcome) }
+    }
+
+    fn without_answer(&self, outcome: Outcome) -> Attempted {
+        let duration_ms = ambient::now().since_ms(self.stamp.now);
+        Attempted { outcome, duration_ms, response: None, outputs: None, tokens: Vec::new() }
+    }
 }
 
 fn stored(answer: &Answer, mask: &Mask) -> StoredResponse {

@@ -13,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::DeliveryId;
+use crate::oauth2::{ClientCredentials, Token};
 use crate::request::{Method, Request};
 use crate::secret::{Secret, SecretInForce};
 use crate::signature::{hubspot, standard_webhooks};
@@ -41,7 +42,7 @@ pub enum Auth {
     },
     /// `webhook-signature`, one per secret in force.
     StandardWebhooks {
-        /// Name of a `whsec_…` secret.
+        /// Name of a `whsec_…` or `whsk_…` secret.
         secret: Slug,
     },
     /// The stored value as it is, in a header or a query parameter.
@@ -65,6 +66,8 @@ pub enum Auth {
         /// Name of the secret that is the password.
         secret: Slug,
     },
+    /// `Authorization: Bearer <token>`, with a token that the secret was exchanged for.
+    Oauth2ClientCredentials(Box<ClientCredentials>),
 }
 
 /// A version of HubSpot's request signature.
@@ -90,7 +93,7 @@ pub enum KeyLocation {
 impl Auth {
     /// The secret that it needs, if any.
     #[must_use]
-    pub const fn secret(&self) -> Option<&Slug> {
+    pub fn secret(&self) -> Option<&Slug> {
         match self {
             Self::None => None,
             Self::HubspotSignature { secret, .. }
@@ -98,6 +101,7 @@ impl Auth {
             | Self::ApiKey { secret, .. }
             | Self::Bearer { secret }
             | Self::Basic { secret, .. } => Some(secret),
+            Self::Oauth2ClientCredentials(client) => Some(&client.secret),
         }
     }
 }
@@ -123,7 +127,7 @@ pub struct Outgoing<'a> {
     /// Names and values, each name once; may hold keys.
     pub headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The body, empty for methods without one.
-    pub body: &'a str,
+    pub body: Cow<'a, str>,
 }
 
 /// Why a request can't be authenticated. None of them holds a value.
@@ -142,6 +146,12 @@ pub enum ApplyError {
         secret: Slug,
         /// What is wrong with its value.
         why: Unusable,
+    },
+    /// There is no token that the secret was exchanged for.
+    #[error("there is no token for secret `{secret}`")]
+    MissingToken {
+        /// The secret's name.
+        secret: Slug,
     },
     /// The secret may not be sent to this host.
     #[error("secret `{secret}` may not be sent to `{host}`, which isn't among its hosts")]
@@ -162,7 +172,7 @@ pub enum Unusable {
         /// Offset of the first byte that can't.
         at: usize,
     },
-    /// It isn't a `whsec_…` secret.
+    /// It isn't a `whsec_…` or `whsk_…` secret.
     #[error("isn't a key for Standard Webhooks: {0}")]
     AsKey(#[from] standard_webhooks::InvalidKey),
 }
@@ -174,13 +184,15 @@ impl ApplyError {
         match self {
             Self::MissingSecret { .. } => "missing_secret",
             Self::InvalidSecret { .. } => "invalid_secret",
+            Self::MissingToken { .. } => "missing_token",
             Self::HostNotAllowed { .. } => "secret_host_not_allowed",
         }
     }
 }
 
 /// Turns a rendered request into that of one attempt. `secret` is the one that [`Auth::secret`] names,
-/// as it is in force at `attempt.now`; `None` where there is no such secret.
+/// as it is in force at `attempt.now`; `None` where there is no such secret. `token` is what OAuth 2.0 sends
+/// in its place; the secret's hosts are the token's, too.
 ///
 /// A header that is added replaces one of the same name in the request.
 ///
@@ -191,31 +203,56 @@ pub fn apply<'a>(
     auth: &Auth,
     request: &'a Request,
     secret: Option<SecretInForce<'a>>,
+    token: Option<&'a Token>,
     attempt: &AttemptStamp,
 ) -> Result<Outgoing<'a>, ApplyError> {
-    let mut outgoing = Outgoing {
-        method: request.method,
-        url: Cow::Borrowed(&request.url),
-        headers: request.headers.iter().map(|(name, value)| (borrowed(name), borrowed(value))).collect(),
-        body: &request.body,
-    };
+    let mut outgoing = Outgoing::of(request);
     let id = attempt.delivery.to_string();
     let seconds = attempt.now.as_secs().to_string();
     if let Some(name) = auth.secret() {
         let secret = secret.ok_or_else(|| ApplyError::MissingSecret { secret: name.clone() })?;
         refuse_other_hosts(name, secret, &request.url)?;
+        let secret = match auth {
+            Auth::Oauth2ClientCredentials(client) => {
+                // A token that is remembered was got when the secret might still go there.
+                refuse_other_hosts(name, secret, &client.token_url)?;
+                let token = token.ok_or_else(|| ApplyError::MissingToken { secret: name.clone() })?;
+                SecretInForce { current: token.value(), previous: None, ..secret }
+            }
+            _ => secret,
+        };
         outgoing
             .authenticate(auth, secret, attempt.now, &id, &seconds)
             .map_err(|why| ApplyError::InvalidSecret { secret: name.clone(), why })?;
     }
     // After the authentication, so that no key can take the place of the id.
-    outgoing.set(standard_webhooks::ID_HEADER, id);
-    outgoing.set(standard_webhooks::TIMESTAMP_HEADER, seconds);
-    outgoing.set(ATTEMPT_HEADER, attempt.number.to_string());
+    outgoing.stamp(attempt, id, seconds);
     Ok(outgoing)
 }
 
+/// The request of an attempt but for its authentication.
+pub(crate) fn stamped<'a>(request: &'a Request, attempt: &AttemptStamp) -> Outgoing<'a> {
+    let mut outgoing = Outgoing::of(request);
+    outgoing.stamp(attempt, attempt.delivery.to_string(), attempt.now.as_secs().to_string());
+    outgoing
+}
+
 impl<'a> Outgoing<'a> {
+    fn of(request: &'a Request) -> Self {
+        Self {
+            method: request.method,
+            url: Cow::Borrowed(&request.url),
+            headers: request.headers.iter().map(|(name, value)| (borrowed(name), borrowed(value))).collect(),
+            body: Cow::Borrowed(&request.body),
+        }
+    }
+
+    fn stamp(&mut self, attempt: &AttemptStamp, id: String, seconds: String) {
+        self.set(standard_webhooks::ID_HEADER, id);
+        self.set(standard_webhooks::TIMESTAMP_HEADER, seconds);
+        self.set(ATTEMPT_HEADER, attempt.number.to_string());
+    }
+
     fn authenticate(
         &mut self,
         auth: &Auth,
@@ -239,7 +276,7 @@ impl<'a> Outgoing<'a> {
             Auth::ApiKey { location: KeyLocation::Query, name, .. } => {
                 self.url = Cow::Owned(with_parameter(&self.url, name, secret.current.expose()));
             }
-            Auth::Bearer { .. } => {
+            Auth::Bearer { .. } | Auth::Oauth2ClientCredentials(_) => {
                 self.set("authorization", format!("Bearer {}", for_header(secret.current)?));
             }
             Auth::Basic { username, .. } => {
@@ -293,7 +330,11 @@ fn borrowed(text: &str) -> Cow<'_, str> {
     Cow::Borrowed(text)
 }
 
-fn refuse_other_hosts(name: &Slug, secret: SecretInForce<'_>, url: &str) -> Result<(), ApplyError> {
+pub(crate) fn refuse_other_hosts(
+    name: &Slug,
+    secret: SecretInForce<'_>,
+    url: &str,
+) -> Result<(), ApplyError> {
     if secret.hosts.is_empty() {
         return Ok(());
     }
@@ -313,13 +354,15 @@ fn standard_webhooks_signatures(
     message: &standard_webhooks::Message<'_>,
 ) -> Result<String, Unusable> {
     let current = standard_webhooks::Key::parse(secret.current.expose())?;
-    let mut signatures = standard_webhooks::sign(&current, message);
+    let mut signatures = standard_webhooks::sign(&current, message)?;
     // The former value may come from another scheme; then there is nobody who waits for its signature.
-    if let Some(previous) =
-        secret.previous.and_then(|secret| standard_webhooks::Key::parse(secret.expose()).ok())
+    if let Some(previous) = secret
+        .previous
+        .and_then(|secret| standard_webhooks::Key::parse(secret.expose()).ok())
+        .and_then(|key| standard_webhooks::sign(&key, message).ok())
     {
         signatures.push(' ');
-        signatures.push_str(&standard_webhooks::sign(&previous, message));
+        signatures.push_str(&previous);
     }
     Ok(signatures)
 }
@@ -334,14 +377,23 @@ fn for_header(secret: &Secret) -> Result<&str, Unusable> {
 
 /// Appends a parameter to the URL's query, in front of a fragment, should there be one.
 fn with_parameter(url: &str, name: &str, value: &str) -> String {
+    with_encoded_parameter(url, name, &percent_encoded(value))
+}
+
+/// The same for a value that goes in as it is.
+pub(crate) fn with_encoded_parameter(url: &str, name: &str, value: &str) -> String {
     let (url, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
     let separator = match url.split_once('?') {
         None => "?",
         Some((_, query)) if query.is_empty() || query.ends_with('&') => "",
         Some(_) => "&",
     };
-    let (name, value) = (utf8_percent_encode(name, ESCAPED), utf8_percent_encode(value, ESCAPED));
+    let name = percent_encoded(name);
     format!("{url}{separator}{name}={value}{fragment}")
+}
+
+pub(crate) fn percent_encoded(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(test)]
@@ -349,7 +401,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::secret::HostPattern;
+    use crate::oauth2::read_answer;
+    use crate::secret::{Generate, HostPattern};
     use crate::signature::Received;
 
     const NOW: UnixMs = UnixMs(1_767_323_045_678);
@@ -387,7 +440,7 @@ mod tests {
 
     fn applied(auth: &Auth, value: &str) -> Result<(String, Vec<(String, String)>), ApplyError> {
         let (request, value) = (request(Method::Post, r#"{"ref":"1"}"#), secret(value));
-        let outgoing = apply(auth, &request, Some(in_force(&value)), &stamp())?;
+        let outgoing = apply(auth, &request, Some(in_force(&value)), None, &stamp())?;
         let owned = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| (name.to_string(), value.to_string());
         Ok((outgoing.url.into_owned(), outgoing.headers.iter().map(owned).collect()))
     }
@@ -432,6 +485,10 @@ mod tests {
                 Auth::Basic { username: "varde".to_owned(), secret: name() },
                 r#"{"type":"basic","username":"varde","secret":"shipping-app"}"#,
             ),
+            (
+                oauth2(),
+                r#"{"type":"oauth2_client_credentials","token_url":"https://auth.example/token","client_id":"varde","secret":"shipping-app"}"#,
+            ),
         ];
         for (auth, json) in cases {
             assert_eq!(serde_json::to_string(&auth).unwrap(), json);
@@ -442,7 +499,7 @@ mod tests {
     #[test]
     fn every_attempt_is_stamped() {
         let request = request(Method::Get, "");
-        let outgoing = apply(&Auth::None, &request, None, &stamp()).unwrap();
+        let outgoing = apply(&Auth::None, &request, None, None, &stamp()).unwrap();
         let expected = [
             ("content-type", "application/json"),
             ("webhook-id", "dlv_01kdyak3sejrt5cy4tqkff0492"),
@@ -450,7 +507,7 @@ mod tests {
             ("varde-attempt", "3"),
         ];
         assert_eq!(outgoing.headers, expected.map(|(name, value)| (name.into(), value.into())));
-        assert_eq!((outgoing.method, &*outgoing.url, outgoing.body), (Method::Get, &*request.url, ""));
+        assert_eq!((outgoing.method, &*outgoing.url, &*outgoing.body), (Method::Get, &*request.url, ""));
     }
 
     #[test]
@@ -458,8 +515,8 @@ mod tests {
         let (mut request, key) = (request(Method::Post, "body"), secret("Bearer abc"));
         request.headers.push(("x-a".to_owned(), "b".to_owned()));
         let auth = api_key(KeyLocation::Header, "Authorization");
-        let outgoing = apply(&auth, &request, Some(in_force(&key)), &stamp()).unwrap();
-        assert!(core::ptr::eq(outgoing.body, request.body.as_str()));
+        let outgoing = apply(&auth, &request, Some(in_force(&key)), None, &stamp()).unwrap();
+        assert!(matches!(outgoing.body, Cow::Borrowed(body) if core::ptr::eq(body, request.body.as_str())));
         assert!(matches!(outgoing.url, Cow::Borrowed(_)));
         assert!(
             outgoing.headers[..2].iter().all(|header| matches!(header, (Cow::Borrowed(_), Cow::Borrowed(_))))
@@ -514,7 +571,7 @@ mod tests {
             let request = Request { url: url.to_owned(), ..request(Method::Get, "") };
             let key = secret("a+b c&=#~");
             let auth = api_key(KeyLocation::Query, "api key");
-            let outgoing = apply(&auth, &request, Some(in_force(&key)), &stamp()).unwrap();
+            let outgoing = apply(&auth, &request, Some(in_force(&key)), None, &stamp()).unwrap();
             assert_eq!(outgoing.url, expected);
         }
     }
@@ -525,7 +582,7 @@ mod tests {
         let request = request(Method::Post, "{}");
         let with = |auth: &Auth, previous, header_name: &str| {
             let secret = SecretInForce { current: &new, previous, hosts: &[] };
-            let outgoing = apply(auth, &request, Some(secret), &stamp()).unwrap();
+            let outgoing = apply(auth, &request, Some(secret), None, &stamp()).unwrap();
             header(&outgoing, header_name).unwrap().to_owned()
         };
         let auth = Auth::StandardWebhooks { secret: name() };
@@ -545,7 +602,7 @@ mod tests {
         let request = request(Method::Post, r#"{"ref":"ø"}"#);
         let auth = Auth::StandardWebhooks { secret: name() };
         let secret = SecretInForce { current: &new, previous: Some(&old), hosts: &[] };
-        let outgoing = apply(&auth, &request, Some(secret), &stamp()).unwrap();
+        let outgoing = apply(&auth, &request, Some(secret), None, &stamp()).unwrap();
         let headers: Vec<_> =
             outgoing.headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let received = Received {
@@ -561,6 +618,22 @@ mod tests {
     }
 
     #[test]
+    fn a_rotation_may_change_the_kind_of_key() {
+        let (shared, pair) = (secret(WHSEC), Generate::StandardWebhooksEd25519.value(&[7; 32]));
+        let request = request(Method::Post, "{}");
+        let auth = Auth::StandardWebhooks { secret: name() };
+        for (current, previous, kinds) in
+            [(&pair, &shared, ["v1a", "v1"]), (&shared, &pair, ["v1", "v1a"]), (&pair, &pair, ["v1a", "v1a"])]
+        {
+            let secret = SecretInForce { current, previous: Some(previous), hosts: &[] };
+            let outgoing = apply(&auth, &request, Some(secret), None, &stamp()).unwrap();
+            let signatures = header(&outgoing, "webhook-signature").unwrap();
+            let found: Vec<_> = signatures.split(' ').map(|one| one.split(',').next().unwrap()).collect();
+            assert_eq!(found, kinds);
+        }
+    }
+
+    #[test]
     fn what_is_added_replaces_what_is_there() {
         let mut request = request(Method::Post, "");
         for (name, value) in
@@ -570,12 +643,12 @@ mod tests {
         }
         let key = secret("abc");
         let auth = Auth::Bearer { secret: name() };
-        let outgoing = apply(&auth, &request, Some(in_force(&key)), &stamp()).unwrap();
+        let outgoing = apply(&auth, &request, Some(in_force(&key)), None, &stamp()).unwrap();
         assert_eq!(outgoing.headers.len(), 5);
         assert_eq!(header(&outgoing, "authorization"), Some("Bearer abc"));
 
         let auth = api_key(KeyLocation::Header, "Webhook-Id");
-        let outgoing = apply(&auth, &request, Some(in_force(&key)), &stamp()).unwrap();
+        let outgoing = apply(&auth, &request, Some(in_force(&key)), None, &stamp()).unwrap();
         assert_eq!(header(&outgoing, "webhook-id"), Some("dlv_01kdyak3sejrt5cy4tqkff0492"));
         assert_eq!(outgoing.headers.iter().filter(|(name, _)| name == "webhook-id").count(), 1);
     }
@@ -589,6 +662,11 @@ mod tests {
             (&bearer, "ab\u{e5}", Unusable::InHeader { at: 2 }),
             (&header, "\u{e5}b", Unusable::InHeader { at: 0 }),
             (&webhooks, "whsec_####", Unusable::AsKey(standard_webhooks::InvalidKey::NotBase64)),
+            (
+                &webhooks,
+                "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
+                Unusable::AsKey(standard_webhooks::InvalidKey::PublicOnly),
+            ),
         ];
         for (auth, value, why) in cases {
             let error = applied(auth, value).unwrap_err();
@@ -602,7 +680,7 @@ mod tests {
     #[test]
     fn a_missing_secret_is_named() {
         let request = request(Method::Post, "");
-        let error = apply(&Auth::Bearer { secret: name() }, &request, None, &stamp()).unwrap_err();
+        let error = apply(&Auth::Bearer { secret: name() }, &request, None, None, &stamp()).unwrap_err();
         assert_eq!(error, ApplyError::MissingSecret { secret: name() });
         assert_eq!(error.code(), "missing_secret");
     }
@@ -615,7 +693,7 @@ mod tests {
             let hosts: [HostPattern; 1] = [pattern.parse().unwrap()];
             let request = Request { url: url.to_owned(), ..request.clone() };
             let secret = SecretInForce { hosts: &hosts, ..in_force(&key) };
-            apply(&auth, &request, Some(secret), &stamp()).map(|outgoing| outgoing.headers.len())
+            apply(&auth, &request, Some(secret), None, &stamp()).map(|outgoing| outgoing.headers.len())
         };
         assert_eq!(to("https://shipping.example/orders", "shipping.example"), Ok(5));
         assert_eq!(to("https://eu.shipping.example:8443/", "*.shipping.example"), Ok(5));
@@ -631,11 +709,42 @@ mod tests {
         }
     }
 
+    fn oauth2() -> Auth {
+        Auth::Oauth2ClientCredentials(Box::new(ClientCredentials {
+            token_url: "https://auth.example/token".to_owned(),
+            client_id: "varde".to_owned(),
+            secret: name(),
+            scope: None,
+        }))
+    }
+
+    #[test]
+    fn a_token_goes_in_the_secret_s_place() {
+        let (request, password) = (request(Method::Post, ""), secret("the-password"));
+        let token = read_answer(200, br#"{"access_token":"the-token"}"#, NOW).unwrap();
+        let hosts = ["shipping.example", "auth.example"].map(|host| host.parse::<HostPattern>().unwrap());
+        let secret = SecretInForce { hosts: &hosts, ..in_force(&password) };
+        let outgoing = apply(&oauth2(), &request, Some(secret), Some(&token), &stamp()).unwrap();
+        assert_eq!(header(&outgoing, "authorization"), Some("Bearer the-token"));
+        assert!(outgoing.headers.iter().all(|(_, value)| !value.contains("password")));
+
+        let error = apply(&oauth2(), &request, Some(secret), None, &stamp()).unwrap_err();
+        assert_eq!((error.code(), error), ("missing_token", ApplyError::MissingToken { secret: name() }));
+        let error = apply(&oauth2(), &request, None, Some(&token), &stamp()).unwrap_err();
+        assert_eq!(error.code(), "missing_secret");
+        // What was got for a secret goes where the secret may go, and only that is used which it may be sent for.
+        for hosts in [&hosts[..1], &hosts[1..]] {
+            let secret = SecretInForce { hosts, ..secret };
+            let error = apply(&oauth2(), &request, Some(secret), Some(&token), &stamp()).unwrap_err();
+            assert_eq!(error.code(), "secret_host_not_allowed");
+        }
+    }
+
     #[test]
     fn debug_shows_no_key() {
         let (request, key) = (request(Method::Post, "body"), secret("abcdef"));
         for auth in [Auth::Bearer { secret: name() }, api_key(KeyLocation::Query, "key")] {
-            let outgoing = apply(&auth, &request, Some(in_force(&key)), &stamp()).unwrap();
+            let outgoing = apply(&auth, &request, Some(in_force(&key)), None, &stamp()).unwrap();
             let shown = format!("{outgoing:?}");
             assert!(shown.contains("webhook-id") && !shown.contains("abcdef"), "{shown}");
         }
@@ -657,7 +766,7 @@ mod tests {
         fn hubspot_accepts_what_is_signed(body in any::<String>(), key in "[!-~]{1,40}", version in 0..3usize) {
             let version = [HubspotVersion::V1, HubspotVersion::V2, HubspotVersion::V3][version];
             let (request, key) = (request(Method::Put, &body), secret(&key));
-            let outgoing = apply(&hubspot(&[version]), &request, Some(in_force(&key)), &stamp()).unwrap();
+            let outgoing = apply(&hubspot(&[version]), &request, Some(in_force(&key)), None, &stamp()).unwrap();
             let headers: Vec<_> =
                 outgoing.headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
             let received =

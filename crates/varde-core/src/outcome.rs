@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::oauth2::Trouble;
 use crate::schedule::{RetryAfterUnit, RetryPolicy};
 use crate::time::{SECOND_MS, UnixMs};
 
@@ -29,6 +30,17 @@ pub enum Outcome {
     Lost,
     /// The URL may not be called; nothing was sent.
     Blocked,
+    /// There is no token to authenticate with; the endpoint wasn't called.
+    Token {
+        /// Why there is none.
+        trouble: Trouble,
+        /// What the token endpoint answered, where it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token_status: Option<u16>,
+        /// Its `Retry-After`, where there was one that can be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<RetryAfter>,
+    },
 }
 
 /// A `Retry-After` header (RFC 9110, section 10.2.3), before its unit is known.
@@ -67,6 +79,7 @@ impl Outcome {
             }
             Self::Response { status: 400..=499, .. } | Self::Blocked => Verdict::Reject,
             Self::Response { .. } | Self::Timeout | Self::Connect | Self::Lost => Verdict::Retry,
+            Self::Token { trouble, token_status, .. } => trouble.verdict(token_status, policy),
         }
     }
 
@@ -80,7 +93,8 @@ impl Outcome {
     #[must_use]
     pub const fn honoured_retry_after(&self) -> Option<RetryAfter> {
         match *self {
-            Self::Response { status: 429 | 503, retry_after } => retry_after,
+            Self::Response { status: 429 | 503, retry_after }
+            | Self::Token { token_status: Some(429 | 503), retry_after, .. } => retry_after,
             _ => None,
         }
     }
@@ -95,6 +109,22 @@ impl Outcome {
             Self::Connect => "connect".to_owned(),
             Self::Lost => "lost".to_owned(),
             Self::Blocked => "blocked_url".to_owned(),
+            Self::Token { trouble, token_status, .. } => trouble.reason(*token_status),
+        }
+    }
+
+    /// The same for people, where the endpoint gave no answer that could speak for itself.
+    #[must_use]
+    pub const fn explanation(&self) -> Option<&'static str> {
+        match self {
+            Self::Response { .. } => None,
+            Self::Timeout => Some("the endpoint gave no full answer within the action's timeout"),
+            Self::Connect => {
+                Some("no connection to the endpoint: refused, reset, or its name or certificate is wrong")
+            }
+            Self::Lost => Some("nobody came back to tell"),
+            Self::Blocked => Some("the URL may not be called; nothing was sent"),
+            Self::Token { .. } => Some("the token endpoint gave no token, so the endpoint wasn't called"),
         }
     }
 }
@@ -134,6 +164,42 @@ mod tests {
 
     const fn answered(status: u16) -> Outcome {
         Outcome::Response { status, retry_after: None }
+    }
+
+    const fn no_token(trouble: Trouble, token_status: Option<u16>) -> Outcome {
+        Outcome::Token { trouble, token_status, retry_after: None }
+    }
+
+    #[test]
+    fn a_token_endpoint_s_answer_is_no_endpoint_s() {
+        let policy = RetryPolicy::default();
+        let gone = no_token(Trouble::Status, Some(410));
+        assert_eq!((gone.verdict(&policy), gone.means_gone()), (Verdict::Reject, false));
+        assert_eq!(gone.reason(), "token_http_410");
+        let busy = Outcome::Token {
+            trouble: Trouble::Status,
+            token_status: Some(429),
+            retry_after: Some(RetryAfter::Number(9)),
+        };
+        assert_eq!(
+            (busy.verdict(&policy), busy.honoured_retry_after()),
+            (Verdict::Retry, Some(RetryAfter::Number(9)))
+        );
+        assert_eq!(no_token(Trouble::Connect, None).verdict(&policy), Verdict::Retry);
+    }
+
+    #[test]
+    fn only_an_answer_needs_no_explanation() {
+        for outcome in [
+            Outcome::Timeout,
+            Outcome::Connect,
+            Outcome::Lost,
+            Outcome::Blocked,
+            no_token(Trouble::Timeout, None),
+        ] {
+            assert!(outcome.explanation().is_some(), "{outcome:?}");
+        }
+        assert_eq!(answered(503).explanation(), None);
     }
 
     #[test]
@@ -206,6 +272,11 @@ mod tests {
             (with, r#"{"outcome":"response","status":429,"retry_after":{"number":1500}}"#),
             (Outcome::Timeout, r#"{"outcome":"timeout"}"#),
             (Outcome::Blocked, r#"{"outcome":"blocked"}"#),
+            (no_token(Trouble::Timeout, None), r#"{"outcome":"token","trouble":"timeout"}"#),
+            (
+                no_token(Trouble::InvalidClient, Some(401)),
+                r#"{"outcome":"token","trouble":"invalid_client","token_status":401}"#,
+            ),
         ] {
             assert_eq!(serde_json::to_string(&outcome).unwrap(), text);
             assert_eq!(serde_json::from_str::<Outcome>(text).unwrap(), outcome);

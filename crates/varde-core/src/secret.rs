@@ -94,6 +94,18 @@ impl Secret {
         Ok(Self(value))
     }
 
+    /// A value that nobody picked: a token, or another spelling of a value.
+    pub(crate) fn unchecked(value: String) -> Self {
+        Self(Zeroizing::new(value))
+    }
+
+    /// The `whpk_…` that checks signatures made with it, if it is an ed25519 key.
+    #[must_use]
+    pub fn public_key(&self) -> Option<String> {
+        let pair = self.0.starts_with(standard_webhooks::SECRET_KEY_PREFIX);
+        if pair { standard_webhooks::Key::parse(&self.0).ok()?.public_key() } else { None }
+    }
+
     /// The value itself, for signing and sending.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -122,6 +134,8 @@ impl Eq for Secret {}
 pub enum Generate {
     /// `whsec_` and base64, a key for Standard Webhooks.
     StandardWebhooks,
+    /// `whsk_` and base64, an ed25519 pair for Standard Webhooks; its public key can be known.
+    StandardWebhooksEd25519,
     /// 43 characters of URL-safe base64, a key for everything else.
     Token,
 }
@@ -136,6 +150,7 @@ impl Generate {
                 text.push_str(standard_webhooks::PREFIX);
                 STANDARD.encode_string(dice, &mut text);
             }
+            Self::StandardWebhooksEd25519 => text = standard_webhooks::secret_key_text(dice),
             Self::Token => URL_SAFE_NO_PAD.encode_string(dice, &mut text),
         }
         Secret(text)
@@ -344,12 +359,25 @@ mod tests {
         assert!(standard_webhooks::Key::parse(webhooks.expose()).is_ok());
         let token = Generate::Token.value(&dice);
         assert_eq!(token.expose(), "8PHy8_T19vf4-fr7_P3-__Dx8vP09fb3-Pn6-_z9_v8");
-        for value in [webhooks, token] {
+        let pair = Generate::StandardWebhooksEd25519.value(&dice);
+        assert_eq!(
+            pair.expose(),
+            "whsk_8PHy8/T19vf4+fr7/P3+//Dx8vP09fb3+Pn6+/z9/v9osDX44WGRK3YFewpZMni65WTGo0AHWsih9pZGOYUwLw=="
+        );
+        assert_eq!(pair.public_key().as_deref(), Some("whpk_aLA1+OFhkSt2BXsKWTJ4uuVkxqNAB1rIofaWRjmFMC8="));
+        for value in [webhooks, token, pair] {
             assert_eq!(Secret::new(value.expose()), Ok(value));
         }
-        let words =
-            [Generate::StandardWebhooks, Generate::Token].map(|kind| serde_json::to_string(&kind).unwrap());
-        assert_eq!(words, ["\"standard_webhooks\"", "\"token\""]);
+        let words = [Generate::StandardWebhooks, Generate::StandardWebhooksEd25519, Generate::Token]
+            .map(|kind| serde_json::to_string(&kind).unwrap());
+        assert_eq!(words, ["\"standard_webhooks\"", "\"standard_webhooks_ed25519\"", "\"token\""]);
+    }
+
+    #[test]
+    fn only_a_pair_has_a_public_key() {
+        for text in ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsk_####", "token"] {
+            assert_eq!(secret(text).public_key(), None, "{text}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod rules;
 
 use proptest::prelude::*;
 use varde_core::delivery::{Circumstances, Delivery, Effect, Event, MAX_ATTEMPTS, State, Step};
+use varde_core::oauth2::Trouble;
 use varde_core::outcome::{Outcome, RetryAfter};
 use varde_core::schedule::{
     MAX_FACTOR, MAX_GAP_MS, MAX_JITTER, MAX_WINDOW_MS, MIN_FIRST_MS, RetryAfterUnit, RetryPolicy,
@@ -16,6 +17,10 @@ use varde_core::time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs};
 use self::rules::Chronicle;
 
 const START: UnixMs = UnixMs(1_767_225_600_000);
+const fn no_token(trouble: Trouble, token_status: Option<u16>) -> Outcome {
+    Outcome::Token { trouble, token_status, retry_after: None }
+}
+
 const FAILED: Outcome = Outcome::Response { status: 500, retry_after: None };
 
 /// One thing that happens to the delivery, or to its clock.
@@ -104,6 +109,8 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
         3 => Just(Outcome::Timeout),
         3 => Just(Outcome::Connect),
         1 => Just(Outcome::Blocked),
+        1 => Just(no_token(Trouble::Timeout, None)),
+        1 => Just(no_token(Trouble::InvalidClient, Some(401))),
     ]
 }
 

@@ -7,6 +7,7 @@ use varde_core::time::UnixMs;
 
 const HUBSPOT: &str = include_str!("../../../tests/vectors/hubspot.json");
 const STANDARD_WEBHOOKS: &str = include_str!("../../../tests/vectors/standard_webhooks.json");
+const STANDARD_WEBHOOKS_ED25519: &str = include_str!("../../../tests/vectors/standard_webhooks_ed25519.json");
 
 struct HubspotVector {
     id: String,
@@ -162,24 +163,42 @@ fn standard_webhooks_signatures() {
     let vectors = file["vectors"].as_array().unwrap();
     assert_eq!(vectors.len(), 2);
     for vector in vectors {
-        let id = text(&vector["id"]);
         let key = standard_webhooks::Key::parse(&text(&vector["secret"])).unwrap();
-        let (webhook_id, timestamp) = (text(&vector["webhook_id"]), text(&vector["timestamp"]));
-        let (body, signature) = (text(&vector["body"]), text(&vector["expected_signature"]));
-        let message =
-            standard_webhooks::Message { id: &webhook_id, timestamp: &timestamp, body: body.as_bytes() };
-        assert_eq!(standard_webhooks::sign(&key, &message), signature, "{id}");
-
-        let headers = [
-            ("Webhook-Id".to_owned(), webhook_id.clone()),
-            ("Webhook-Timestamp".to_owned(), timestamp.clone()),
-            ("Webhook-Signature".to_owned(), signature),
-        ];
-        let received = Received { method: "POST", uri: "", headers: &headers, body: body.as_bytes() };
-        let now = UnixMs(timestamp.parse::<u64>().unwrap() * 1_000);
-        assert_eq!(standard_webhooks::verify(&[&key], &received, now), Ok(()), "{id}");
-        let received = Received { body: b"{}", ..received };
-        let refused = Err(VerifyError::WrongSignature { header: standard_webhooks::SIGNATURE_HEADER });
-        assert_eq!(standard_webhooks::verify(&[&key], &received, now), refused, "{id}");
+        signs_and_verifies(vector, &key, &key);
     }
+}
+
+#[test]
+fn standard_webhooks_ed25519_signatures() {
+    let file: Value = serde_json::from_str(STANDARD_WEBHOOKS_ED25519).unwrap();
+    let vectors = file["vectors"].as_array().unwrap();
+    assert_eq!(vectors.len(), 3);
+    for vector in vectors {
+        let key = standard_webhooks::Key::parse(&text(&vector["secret"])).unwrap();
+        assert_eq!(key.public_key(), vector["public_key"].as_str().map(str::to_owned));
+        let public_key = standard_webhooks::Key::parse(&text(&vector["public_key"])).unwrap();
+        signs_and_verifies(vector, &key, &key);
+        signs_and_verifies(vector, &key, &public_key);
+    }
+}
+
+fn signs_and_verifies(vector: &Value, key: &standard_webhooks::Key, verifier: &standard_webhooks::Key) {
+    let id = text(&vector["id"]);
+    let (webhook_id, timestamp) = (text(&vector["webhook_id"]), text(&vector["timestamp"]));
+    let (body, signature) = (text(&vector["body"]), text(&vector["expected_signature"]));
+    let message =
+        standard_webhooks::Message { id: &webhook_id, timestamp: &timestamp, body: body.as_bytes() };
+    assert_eq!(standard_webhooks::sign(key, &message), Ok(signature.clone()), "{id}");
+
+    let headers = [
+        ("Webhook-Id".to_owned(), webhook_id.clone()),
+        ("Webhook-Timestamp".to_owned(), timestamp.clone()),
+        ("Webhook-Signature".to_owned(), signature),
+    ];
+    let received = Received { method: "POST", uri: "", headers: &headers, body: body.as_bytes() };
+    let now = UnixMs(timestamp.parse::<u64>().unwrap() * 1_000);
+    assert_eq!(standard_webhooks::verify(&[verifier], &received, now), Ok(()), "{id}");
+    let received = Received { body: b"{}", ..received };
+    let refused = Err(VerifyError::WrongSignature { header: standard_webhooks::SIGNATURE_HEADER });
+    assert_eq!(standard_webhooks::verify(&[verifier], &received, now), refused, "{id}");
 }

@@ -19,6 +19,9 @@ pub struct Outcomes {
     pub lost: u64,
     /// The URL may not be called.
     pub blocked: u64,
+    /// The token URL gave no token.
+    #[serde(default)]
+    pub token: u64,
     /// How many took at most as long as the bucket's end, and longer than the one before.
     pub durations: [u64; DURATION_BUCKETS_MS.len()],
     /// How long all took together, in milliseconds.
@@ -34,6 +37,7 @@ impl Outcomes {
             Outcome::Connect => self.connect += 1,
             Outcome::Lost => self.lost += 1,
             Outcome::Blocked => self.blocked += 1,
+            Outcome::Token { .. } => self.token += 1,
         }
         self.duration_ms = self.duration_ms.saturating_add(duration_ms);
         let mut at = 0;
@@ -50,6 +54,7 @@ impl Outcomes {
         self.connect += other.connect;
         self.lost += other.lost;
         self.blocked += other.blocked;
+        self.token += other.token;
         self.duration_ms = self.duration_ms.saturating_add(other.duration_ms);
         for (mine, theirs) in self.durations.iter_mut().zip(other.durations) {
             *mine += theirs;
@@ -58,7 +63,7 @@ impl Outcomes {
 
     /// All attempts.
     pub const fn total(&self) -> u64 {
-        self.response + self.timeout + self.connect + self.lost + self.blocked
+        self.response + self.timeout + self.connect + self.lost + self.blocked + self.token
     }
 }
 
@@ -83,7 +88,7 @@ mod tests {
     fn stored_outcomes_format_unchanged() {
         let mut outcomes = Outcomes::default();
         outcomes.count(&Outcome::Response { status: 200, retry_after: None }, 7);
-        let text = r#"{"response":1,"timeout":0,"connect":0,"lost":0,"blocked":0,"durations":[1,0,0,0,0,0,0,0,0],"duration_ms":7}"#;
+        let text = r#"{"response":1,"timeout":0,"connect":0,"lost":0,"blocked":0,"token":0,"durations":[1,0,0,0,0,0,0,0,0],"duration_ms":7}"#;
         assert_eq!(serde_json::to_string(&outcomes).unwrap(), text);
         assert_eq!(serde_json::from_str::<Outcomes>(text).unwrap(), outcomes);
     }

@@ -2,7 +2,8 @@
 //!
 //! A value is found as it is, percent-encoded (any character, either case of hex, `+` for a space),
 //! escaped as in JSON, and in base64 of either alphabet at any offset, as in `Basic` credentials. Of
-//! `Bearer abc` the `abc` alone is found too, and of `whsec_…` what follows the prefix.
+//! `Bearer abc` the `abc` alone is found too, and of `whsec_…` and
+//! `whsk_…` what follows the prefix.
 //!
 //! A value shorter than [`MIN_BYTES`] is not looked for: it would hit words that have nothing to do with
 //! it, and the hits would spell it out.
@@ -48,8 +49,11 @@ impl Mask {
         for value in values {
             let value = value.expose();
             add_value(&mut patterns, value);
-            let parts =
-                [value.strip_prefix(standard_webhooks::PREFIX), value.split_once(' ').map(|(_, rest)| rest)];
+            let parts = [
+                value.strip_prefix(standard_webhooks::PREFIX),
+                value.strip_prefix(standard_webhooks::SECRET_KEY_PREFIX),
+                value.split_once(' ').map(|(_, rest)| rest),
+            ];
             for part in parts.into_iter().flatten() {
                 add_value(&mut patterns, part);
             }

@@ -1,4 +1,5 @@
-//! The symmetric signature of Standard Webhooks 1.0: `v1,base64(hmac_sha256(key, id.timestamp.body))`.
+//! The signatures of Standard Webhooks 1.0: `v1,base64(hmac_sha256(key, id.timestamp.body))`, symmetric, and
+//! `v1a,base64(ed25519(key, id.timestamp.body))`, asymmetric.
 //!
 //! The header holds one signature per key in force, separated by spaces. Source: Standard Webhooks,
 //! "Signature scheme" and "Webhook headers".
@@ -9,6 +10,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use ed25519_dalek::{KEYPAIR_LENGTH, SECRET_KEY_LENGTH, Signature, Signer as _, SigningKey, VerifyingKey};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -27,16 +29,22 @@ pub const SIGNATURE_HEADER: &str = "webhook-signature";
 /// the reference implementations have it (the specification says "some allowable tolerance").
 pub const TOLERANCE_MS: u64 = 300_000;
 
-/// What a secret's text starts with.
+/// What a symmetric secret's text starts with.
 pub const PREFIX: &str = "whsec_";
+/// What the text of the secret half of an ed25519 pair starts with.
+pub const SECRET_KEY_PREFIX: &str = "whsk_";
+/// What the text of the public half of an ed25519 pair starts with.
+pub const PUBLIC_KEY_PREFIX: &str = "whpk_";
 
-/// Shortest key, by the specification. Its longest (64 bytes) isn't enforced: HMAC takes any length, and
+/// Shortest symmetric key, by the specification. Its longest (64 bytes) isn't enforced: HMAC takes any length, and
 /// there are senders with longer ones.
 pub const MIN_KEY_BYTES: usize = 24;
 
 /// Most signatures in one header that are looked at; with more, checking would be work for an attacker
 /// to order.
 const MAX_SIGNATURES: usize = 20;
+/// The same for ed25519, where a check costs far more: a key, a former and a next one, and some.
+const MAX_ED25519_SIGNATURES: usize = 5;
 
 /// Keys come from everywhere, so padding is taken or left.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -44,21 +52,37 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A text that isn't a `whsec_…` secret.
+/// A text that isn't a key, or one that can't do what is asked of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// `whsk_…` and `whpk_…` are halves of an ed25519 pair.
-    #[error("expected a symmetric secret (`whsec_…`), found an ed25519 key")]
-    Asymmetric,
-    /// What follows `whsec_` isn't base64.
-    #[error("expected `whsec_` and base64, but what follows doesn't decode")]
+    /// What follows the prefix isn't base64.
+    #[error("expected `whsec_`, `whsk_` or `whpk_` and base64, but what follows doesn't decode")]
     NotBase64,
-    /// The key is shorter than the specification allows.
+    /// The symmetric key is shorter than the specification allows.
     #[error("expected a key of at least {MIN_KEY_BYTES} bytes, found {found}")]
     TooShort {
         /// Bytes after decoding.
         found: usize,
     },
+    /// The secret half of a pair has another length than ed25519 keys have.
+    #[error("expected a `whsk_` key of {SECRET_KEY_LENGTH} or {KEYPAIR_LENGTH} bytes, found {found}")]
+    NotASecretKey {
+        /// Bytes after decoding.
+        found: usize,
+    },
+    /// The 64 bytes of a pair hold a public key that isn't the secret one's. To sign with both would give
+    /// the secret key away.
+    #[error("the public key in the last 32 bytes isn't that of the secret key in the first 32")]
+    UnpairedHalves,
+    /// The public half of a pair isn't a point that ed25519 knows, or has another length.
+    #[error("expected a `whpk_` key of 32 bytes that is a point on the curve, found {found} bytes")]
+    NotAPublicKey {
+        /// Bytes after decoding.
+        found: usize,
+    },
+    /// A public key can't sign.
+    #[error("expected a key that can sign (`whsec_…` or `whsk_…`), found a public key (`whpk_…`)")]
+    PublicOnly,
 }
 
 impl InvalidKey {
@@ -69,26 +93,85 @@ impl InvalidKey {
     }
 }
 
-/// The key inside a `whsec_…` secret. Its `Debug` shows nothing; its memory is wiped when dropped.
+/// A key: shared by both sides (`whsec_…`), or either half of an ed25519 pair (`whsk_…`, `whpk_…`).
+///
+/// All three check signatures; a public one can't make any. Its `Debug` shows nothing; the memory of secret
+/// ones is wiped when dropped.
 #[derive(Clone)]
-pub struct Key(Zeroizing<Vec<u8>>);
+pub struct Key(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Shared(Zeroizing<Vec<u8>>),
+    Pair(Box<SigningKey>),
+    Public(Box<VerifyingKey>),
+}
 
 impl Key {
-    /// Reads a secret's text. The prefix may be missing, as in the reference implementations.
+    /// Reads a secret's text: `whsec_` and the key, `whsk_` and the 32 bytes of a secret key or these and
+    /// the public one's 32, `whpk_` and the 32 bytes of a public key. No prefix stands for `whsec_`, as in
+    /// the reference implementations.
     ///
     /// # Errors
     ///
-    /// [`InvalidKey`] for ed25519 keys, for what isn't base64, and for less than [`MIN_KEY_BYTES`].
+    /// [`InvalidKey`] for what isn't base64 and for other lengths: less than [`MIN_KEY_BYTES`] of a
+    /// symmetric key, for one.
     pub fn parse(text: &str) -> Result<Self, InvalidKey> {
-        if text.starts_with("whsk_") || text.starts_with("whpk_") {
-            return Err(InvalidKey::Asymmetric);
+        let decode = |encoded| LENIENT.decode(encoded).map(Zeroizing::new).map_err(|_| InvalidKey::NotBase64);
+        if let Some(encoded) = text.strip_prefix(SECRET_KEY_PREFIX) {
+            return pair(&decode(encoded)?).map(|pair| Self(Kind::Pair(Box::new(pair))));
         }
-        let encoded = text.strip_prefix(PREFIX).unwrap_or(text);
-        let key = Zeroizing::new(LENIENT.decode(encoded).map_err(|_| InvalidKey::NotBase64)?);
+        if let Some(encoded) = text.strip_prefix(PUBLIC_KEY_PREFIX) {
+            let bytes = decode(encoded)?;
+            let not_a_key = InvalidKey::NotAPublicKey { found: bytes.len() };
+            let public = VerifyingKey::try_from(bytes.as_slice()).map_err(|_| not_a_key)?;
+            return Ok(Self(Kind::Public(Box::new(public))));
+        }
+        let key = decode(text.strip_prefix(PREFIX).unwrap_or(text))?;
         if key.len() < MIN_KEY_BYTES {
             return Err(InvalidKey::TooShort { found: key.len() });
         }
-        Ok(Self(key))
+        Ok(Self(Kind::Shared(key)))
+    }
+
+    /// As [`Key::parse`], for a key that has to sign.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey`], [`InvalidKey::PublicOnly`] included.
+    pub fn parse_signing(text: &str) -> Result<Self, InvalidKey> {
+        let key = Self::parse(text)?;
+        if matches!(key.0, Kind::Public(_)) { Err(InvalidKey::PublicOnly) } else { Ok(key) }
+    }
+
+    /// The `whpk_…` of an ed25519 key; `None` for a symmetric one, which has nothing that may be known.
+    #[must_use]
+    pub fn public_key(&self) -> Option<String> {
+        let public = match &self.0 {
+            Kind::Shared(_) => return None,
+            Kind::Pair(pair) => pair.verifying_key(),
+            Kind::Public(public) => **public,
+        };
+        Some(format!("{PUBLIC_KEY_PREFIX}{}", STANDARD.encode(public.as_bytes())))
+    }
+
+    const fn is_shared(&self) -> bool {
+        matches!(self.0, Kind::Shared(_))
+    }
+
+    /// Whether one of the signatures is this key's. Looks at all of its kind, so that the time taken doesn't
+    /// tell which one it was.
+    fn made_any(&self, given: &Given, message: &Message<'_>) -> bool {
+        let public = match &self.0 {
+            Kind::Shared(key) => {
+                let expected = digest(key, message);
+                return given.digests.iter().fold(false, |found, given| found | same(&expected, given));
+            }
+            Kind::Pair(pair) => pair.verifying_key(),
+            Kind::Public(public) => **public,
+        };
+        let covered = message.covered();
+        given.ed25519.iter().any(|signature| public.verify_strict(&covered, signature).is_ok())
     }
 }
 
@@ -96,6 +179,28 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(…)")
     }
+}
+
+/// The text of the secret key that 256 random bits are, with its public key, as the reference server writes it.
+#[must_use]
+pub fn secret_key_text(dice: &[u8; SECRET_KEY_LENGTH]) -> Zeroizing<String> {
+    let bytes = Zeroizing::new(SigningKey::from_bytes(dice).to_keypair_bytes());
+    let mut text = Zeroizing::new(SECRET_KEY_PREFIX.to_owned());
+    STANDARD.encode_string(&bytes[..], &mut text);
+    text
+}
+
+fn pair(bytes: &[u8]) -> Result<SigningKey, InvalidKey> {
+    let (secret, public) = match bytes.len() {
+        SECRET_KEY_LENGTH => (bytes, None),
+        KEYPAIR_LENGTH => (&bytes[..SECRET_KEY_LENGTH], Some(&bytes[SECRET_KEY_LENGTH..])),
+        found => return Err(InvalidKey::NotASecretKey { found }),
+    };
+    let pair = SigningKey::try_from(secret).map_err(|_| InvalidKey::NotASecretKey { found: secret.len() })?;
+    if public.is_some_and(|public| public != pair.verifying_key().as_bytes()) {
+        return Err(InvalidKey::UnpairedHalves);
+    }
+    Ok(pair)
 }
 
 /// What a signature covers.
@@ -121,7 +226,11 @@ impl Message<'_> {
     }
 }
 
-/// Returns one signature, `v1,…`.
+/// Returns one signature: `v1,…`, or `v1a,…` for an ed25519 key.
+///
+/// # Errors
+///
+/// [`InvalidKey::PublicOnly`] for a public key.
 ///
 /// ```
 /// use varde_core::signature::standard_webhooks::{Key, Message, sign};
@@ -129,22 +238,23 @@ impl Message<'_> {
 /// let key = Key::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
 /// let message =
 ///     Message { id: "msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp: "1614265330", body: b"{\"test\": 2432232314}" };
-/// assert_eq!(sign(&key, &message), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+/// assert_eq!(sign(&key, &message)?, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
 /// # Ok::<(), varde_core::signature::standard_webhooks::InvalidKey>(())
 /// ```
-#[must_use]
-pub fn sign(key: &Key, message: &Message<'_>) -> String {
-    let mut signature = "v1,".to_owned();
-    STANDARD.encode_string(digest(key, message), &mut signature);
-    signature
+pub fn sign(key: &Key, message: &Message<'_>) -> Result<String, InvalidKey> {
+    match &key.0 {
+        Kind::Shared(key) => Ok(format!("v1,{}", STANDARD.encode(digest(key, message)))),
+        Kind::Pair(pair) => Ok(format!("v1a,{}", STANDARD.encode(pair.sign(&message.covered()).to_bytes()))),
+        Kind::Public(_) => Err(InvalidKey::PublicOnly),
+    }
 }
 
 /// Checks a received request; any of `keys` may have made any of its signatures.
 ///
 /// # Errors
 ///
-/// The first that applies of: a header missing, a header in another form (no `v1` signature among them
-/// included), no key that gives one of the signatures, further than [`TOLERANCE_MS`] from `now`.
+/// The first that applies of: a header missing, a header in another form (no signature of a kind that the
+/// keys can check included), no key that gives one of the signatures, further than [`TOLERANCE_MS`] from `now`.
 pub fn verify(keys: &[&Key], received: &Received<'_>, now: UnixMs) -> Result<(), VerifyError> {
     let id = received.required(ID_HEADER)?;
     let timestamp = received.required(TIMESTAMP_HEADER)?;
@@ -158,21 +268,11 @@ pub fn verify(keys: &[&Key], received: &Received<'_>, now: UnixMs) -> Result<(),
     }
     let signed = integer(timestamp)
         .ok_or(VerifyError::UnreadableHeader { header: TIMESTAMP_HEADER, expected: "whole Unix seconds" })?;
-    let given: Vec<Digest> = signatures
-        .split(' ')
-        .filter_map(|signature| digest_from_base64(signature.strip_prefix("v1,")?))
-        .take(MAX_SIGNATURES)
-        .collect();
-    if given.is_empty() {
-        let expected = "`v1,` and base64 of 32 bytes, one or more, separated by spaces";
-        return Err(VerifyError::UnreadableHeader { header: SIGNATURE_HEADER, expected });
-    }
+    let given = Given::read(signatures);
+    given.refuse_unreadable(keys)?;
     let message = Message { id, timestamp, body: received.body };
-    // Every key is tried with every signature, so that the time taken doesn't tell which one it was.
-    let matches = keys.iter().fold(false, |found, key| {
-        let expected = digest(key, &message);
-        given.iter().fold(found, |found, given| found | same(&expected, given))
-    });
+    // Every key is tried, so that the time taken doesn't tell which one it was.
+    let matches = keys.iter().fold(false, |found, key| found | key.made_any(&given, &message));
     if !matches {
         return Err(VerifyError::WrongSignature { header: SIGNATURE_HEADER });
     }
@@ -181,8 +281,51 @@ pub fn verify(keys: &[&Key], received: &Received<'_>, now: UnixMs) -> Result<(),
     refuse_ahead(signed, now, TOLERANCE_MS)
 }
 
-fn digest(key: &Key, message: &Message<'_>) -> Digest {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("invariant: HMAC takes any length");
+/// The signatures in a header that can be read, of either kind.
+struct Given {
+    digests: Vec<Digest>,
+    ed25519: Vec<Signature>,
+}
+
+impl Given {
+    fn read(signatures: &str) -> Self {
+        let all = || signatures.split(' ');
+        let digests = all()
+            .filter_map(|signature| digest_from_base64(signature.strip_prefix("v1,")?))
+            .take(MAX_SIGNATURES)
+            .collect();
+        let ed25519 = all()
+            .filter_map(|signature| {
+                let bytes = STANDARD.decode(signature.strip_prefix("v1a,")?).ok()?;
+                Signature::from_slice(&bytes).ok()
+            })
+            .take(MAX_ED25519_SIGNATURES)
+            .collect();
+        Self { digests, ed25519 }
+    }
+
+    /// Another secret is no explanation where there is nothing that the keys could have made.
+    fn refuse_unreadable(&self, keys: &[&Key]) -> Result<(), VerifyError> {
+        let shared = keys.iter().any(|key| key.is_shared());
+        let pairs = keys.iter().any(|key| !key.is_shared());
+        let expected = match (shared, pairs) {
+            (true, false) if self.digests.is_empty() => {
+                "`v1,` and base64 of 32 bytes, one or more, separated by spaces"
+            }
+            (false, true) if self.ed25519.is_empty() => {
+                "`v1a,` and base64 of 64 bytes, one or more, separated by spaces"
+            }
+            _ if self.digests.is_empty() && self.ed25519.is_empty() => {
+                "`v1,` or `v1a,` and base64, one or more, separated by spaces"
+            }
+            _ => return Ok(()),
+        };
+        Err(VerifyError::UnreadableHeader { header: SIGNATURE_HEADER, expected })
+    }
+}
+
+fn digest(key: &[u8], message: &Message<'_>) -> Digest {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("invariant: HMAC takes any length");
     for part in message.parts() {
         mac.update(part);
     }
@@ -197,6 +340,10 @@ mod tests {
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const OTHER: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+    const SECRET_KEY: &str =
+        "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg==";
+    const SEED: &str = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc=";
+    const PUBLIC_KEY: &str = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
     const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
     const SIGNED_S: u64 = 1_614_265_330;
     const NOW: UnixMs = UnixMs(SIGNED_S * 1_000);
@@ -207,7 +354,7 @@ mod tests {
     }
 
     fn signature(secret: &str) -> String {
-        sign(&key(secret), &Message { id: ID, timestamp: &SIGNED_S.to_string(), body: BODY })
+        sign(&key(secret), &Message { id: ID, timestamp: &SIGNED_S.to_string(), body: BODY }).unwrap()
     }
 
     fn headers(id: &str, timestamp: &str, signature: &str) -> Vec<(String, String)> {
@@ -228,9 +375,15 @@ mod tests {
     #[test]
     fn reads_keys() {
         let long = format!("whsec_{}", STANDARD.encode([7; 75]));
-        for text in
-            [SECRET, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &long, "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA"]
-        {
+        for text in [
+            SECRET,
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            &long,
+            "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA",
+            SECRET_KEY,
+            SEED,
+            PUBLIC_KEY,
+        ] {
             assert!(Key::parse(text).is_ok(), "{text}");
         }
         let cases = [
@@ -241,8 +394,16 @@ mod tests {
             ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", InvalidKey::NotBase64),
             ("whsec_whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", InvalidKey::NotBase64),
             ("yyyyyyyy-yyyy-yyyy-yyyy-yyyyyyyyyyyy", InvalidKey::NotBase64),
-            ("whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbf=", InvalidKey::Asymmetric),
-            ("whpk_tV6xQcDQVz3bMhBqbmmkUrKyGy3bbdGpiUUrCXEPuvk=", InvalidKey::Asymmetric),
+            ("whsk_", InvalidKey::NotASecretKey { found: 0 }),
+            ("whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGA", InvalidKey::NotASecretKey { found: 25 }),
+            ("whsk_not base64", InvalidKey::NotBase64),
+            (
+                "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlaaaaaaaaaaAJ6p9lMicMFs6Kvg==",
+                InvalidKey::UnpairedHalves,
+            ),
+            ("whpk_", InvalidKey::NotAPublicKey { found: 0 }),
+            ("whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOig==", InvalidKey::NotAPublicKey { found: 31 }),
+            ("whpk_AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", InvalidKey::NotAPublicKey { found: 32 }),
         ];
         for (text, expected) in cases {
             assert_eq!(Key::parse(text).map(|_| ()), Err(expected), "{text}");
@@ -252,7 +413,63 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        assert_eq!(format!("{:?}", key(SECRET)), "Key(…)");
+        for text in [SECRET, SECRET_KEY, PUBLIC_KEY] {
+            assert_eq!(format!("{:?}", key(text)), "Key(…)");
+        }
+    }
+
+    #[test]
+    fn a_pair_has_a_public_key() {
+        for text in [SECRET_KEY, SEED, PUBLIC_KEY] {
+            assert_eq!(key(text).public_key().as_deref(), Some(PUBLIC_KEY), "{text}");
+        }
+        assert_eq!(key(SECRET).public_key(), None);
+    }
+
+    #[test]
+    fn a_public_key_checks_and_can_t_sign() {
+        let right = signature(SECRET_KEY);
+        assert_eq!(signature(SEED), right);
+        let headers = headers(ID, &SIGNED_S.to_string(), &right);
+        let received = Received { method: "POST", uri: "https://a.example/", headers: &headers, body: BODY };
+        for text in [SECRET_KEY, SEED, PUBLIC_KEY] {
+            assert_eq!(verify(&[&key(text)], &received, NOW), Ok(()), "{text}");
+        }
+        let message = Message { id: ID, timestamp: "1", body: BODY };
+        assert_eq!(sign(&key(PUBLIC_KEY), &message), Err(InvalidKey::PublicOnly));
+        assert_eq!(Key::parse_signing(PUBLIC_KEY).map(|_| ()), Err(InvalidKey::PublicOnly));
+        assert!([SECRET, SECRET_KEY, SEED].into_iter().all(|text| Key::parse_signing(text).is_ok()));
+    }
+
+    #[test]
+    fn both_kinds_stand_side_by_side() {
+        let (shared, pair) = (signature(SECRET), signature(SECRET_KEY));
+        let result = |keys: &[&str], signatures: &str| {
+            let keys: Vec<Key> = keys.iter().map(|text| key(text)).collect();
+            let keys: Vec<&Key> = keys.iter().collect();
+            let headers = headers(ID, &SIGNED_S.to_string(), signatures);
+            let received = Received { method: "POST", uri: "", headers: &headers, body: BODY };
+            verify(&keys, &received, NOW).map_err(|error| error.code())
+        };
+        let both = format!("{shared} {pair}");
+        for keys in [vec![SECRET], vec![PUBLIC_KEY], vec![OTHER, PUBLIC_KEY], vec![PUBLIC_KEY, SECRET]] {
+            assert_eq!(result(&keys, &both), Ok(()), "{keys:?}");
+        }
+        assert_eq!(result(&[OTHER, PUBLIC_KEY], &pair), Ok(()));
+        assert_eq!(result(&[OTHER], &both), Err("wrong_signature"));
+        // What the keys can't check is no wrong signature.
+        assert_eq!(result(&[PUBLIC_KEY], &shared), Err("unreadable_header"));
+        assert_eq!(result(&[SECRET], &pair), Err("unreadable_header"));
+        assert_eq!(result(&[SECRET, PUBLIC_KEY], "v2,abc"), Err("unreadable_header"));
+        // A signature of one kind under the name of the other.
+        assert_eq!(result(&[SECRET, PUBLIC_KEY], &pair.replacen("v1a", "v1", 1)), Err("unreadable_header"));
+        assert_eq!(result(&[PUBLIC_KEY], &signature(&secret_key_text(&[7; 32]))), Err("wrong_signature"));
+    }
+
+    #[test]
+    fn secret_key_format_unchanged() {
+        let seed = STANDARD.decode(SEED.strip_prefix(SECRET_KEY_PREFIX).unwrap()).unwrap();
+        assert_eq!(*secret_key_text(&seed.try_into().unwrap()), SECRET_KEY);
     }
 
     #[test]
@@ -276,10 +493,19 @@ mod tests {
 
     #[test]
     fn signatures_past_the_bound_are_not_looked_at() {
-        let wrong = signature(OTHER);
-        let list = |before| format!("{}{}", format!("{wrong} ").repeat(before), signature(SECRET));
-        assert_eq!(check_signatures(&list(MAX_SIGNATURES - 1)), Ok(()));
-        assert!(check_signatures(&list(MAX_SIGNATURES)).is_err());
+        for (secret, wrong, bound) in [
+            (SECRET, signature(OTHER), MAX_SIGNATURES),
+            (SECRET_KEY, signature(&secret_key_text(&[7; 32])), MAX_ED25519_SIGNATURES),
+        ] {
+            let check = |before| {
+                let list = format!("{}{}", format!("{wrong} ").repeat(before), signature(secret));
+                let headers = headers(ID, &SIGNED_S.to_string(), &list);
+                let received = Received { method: "POST", uri: "", headers: &headers, body: BODY };
+                verify(&[&key(secret)], &received, NOW)
+            };
+            assert_eq!(check(bound - 1), Ok(()));
+            assert!(check(bound).is_err());
+        }
     }
 
     #[test]
@@ -341,7 +567,7 @@ mod tests {
     #[test]
     fn milliseconds_for_seconds_are_ahead() {
         let timestamp = NOW.0.to_string();
-        let signature = sign(&key(SECRET), &Message { id: ID, timestamp: &timestamp, body: BODY });
+        let signature = sign(&key(SECRET), &Message { id: ID, timestamp: &timestamp, body: BODY }).unwrap();
         let error = check(&headers(ID, &timestamp, &signature), NOW).unwrap_err();
         assert!(matches!(error, VerifyError::Ahead { .. }), "{error}");
     }
@@ -358,10 +584,11 @@ mod tests {
             body in prop::collection::vec(any::<u8>(), 1..200),
             at in any::<prop::sample::Index>(),
             bit in 0..8u8,
+            pair in any::<bool>(),
         ) {
-            let key = key(SECRET);
+            let key = key(if pair { SECRET_KEY } else { SECRET });
             let seconds = SIGNED_S.to_string();
-            let signature = sign(&key, &Message { id: ID, timestamp: &seconds, body: &body });
+            let signature = sign(&key, &Message { id: ID, timestamp: &seconds, body: &body }).unwrap();
             let mut changed = body.clone();
             changed[at.index(body.len())] ^= 1 << bit;
             let headers = headers(ID, &seconds, &signature);

@@ -107,7 +107,7 @@ impl Action {
         let method =
             fields.need("method", |node| node.word(&Method::ALL.map(|method| (method.as_str(), method))));
         let url = fields.need("url", |node| UrlTemplate::read(node, scope, policy));
-        let auth = fields.or("auth", Auth::None, read_auth);
+        let auth = fields.or("auth", Auth::None, |node| read_auth(node, policy));
         let taken = auth.as_ref().map(Taken::by).unwrap_or_default();
         let headers = fields.or("headers", Vec::new(), |node| read_headers(node, scope, &taken));
         let query = fields.or("query", Vec::new(), |node| read_query(node, scope, &taken));
@@ -235,7 +235,7 @@ struct Taken {
 impl Taken {
     fn by(auth: &Auth) -> Self {
         match auth {
-            Auth::Bearer { .. } | Auth::Basic { .. } => {
+            Auth::Bearer { .. } | Auth::Basic { .. } | Auth::Oauth2ClientCredentials(_) => {
                 Self { header: Some("authorization".to_owned()), parameter: None }
             }
             Auth::ApiKey { location: KeyLocation::Header, name, .. } => {
@@ -383,7 +383,7 @@ mod tests {
                 json!({"method": "?", "auth": {"type": "?"}, "body": {"kind": "?"}}),
                 vec![
                     "/method: expected `GET`, `POST`, `PUT`, `PATCH` or `DELETE`, found \"?\"",
-                    "/auth/type: expected `none`, `hubspot_signature`, `standard_webhooks`, `api_key`, `bearer` or `basic`, found \"?\"",
+                    "/auth/type: expected `none`, `hubspot_signature`, `standard_webhooks`, `api_key`, `bearer`, `basic` or `oauth2_client_credentials`, found \"?\"",
                     "/body/kind: expected `all_properties`, `properties`, `json`, `form`, `text` or `none`, found \"?\"",
                 ],
             ),

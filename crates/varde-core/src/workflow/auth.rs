@@ -1,14 +1,19 @@
 //! Reads an action's authentication.
 
 use crate::auth::{Auth, HubspotVersion, KeyLocation};
+use crate::endpoint_url::{EndpointUrl, Policy};
 use crate::expr::MAX_NAME;
 use crate::json::{Fields, Node};
+use crate::oauth2::ClientCredentials;
 use crate::slug::Slug;
 
 use super::header::read_key_header;
 
 /// Longest user name for Basic authentication, in characters.
 const MAX_USERNAME: usize = 256;
+
+/// Longest client id and longest scope, in characters; both go into one request with the secret.
+const MAX_CLIENT_TEXT: usize = 1_024;
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -18,9 +23,10 @@ enum Kind {
     ApiKey,
     Bearer,
     Basic,
+    Oauth2ClientCredentials,
 }
 
-pub(super) fn read_auth(node: Node<'_>) -> Option<Auth> {
+pub(super) fn read_auth(node: Node<'_>, policy: Policy) -> Option<Auth> {
     let kind = node.tag(
         "type",
         &[
@@ -30,6 +36,7 @@ pub(super) fn read_auth(node: Node<'_>) -> Option<Auth> {
             ("api_key", Kind::ApiKey),
             ("bearer", Kind::Bearer),
             ("basic", Kind::Basic),
+            ("oauth2_client_credentials", Kind::Oauth2ClientCredentials),
         ],
     )?;
     match kind {
@@ -59,6 +66,9 @@ pub(super) fn read_auth(node: Node<'_>) -> Option<Auth> {
             let secret = read_secret(fields);
             Some(Auth::Basic { username: username?, secret: secret? })
         }
+        Kind::Oauth2ClientCredentials => {
+            read_oauth2(node.fields(&["type", "token_url", "client_id", "secret", "scope"])?, policy)
+        }
     }
 }
 
@@ -76,6 +86,42 @@ fn read_api_key(fields: Fields<'_>) -> Option<Auth> {
     });
     let secret = read_secret(fields);
     Some(Auth::ApiKey { location: location?, name: name?, secret: secret? })
+}
+
+fn read_oauth2(fields: Fields<'_>, policy: Policy) -> Option<Auth> {
+    let token_url = fields.need("token_url", |node| match EndpointUrl::parse(node.string()?, policy) {
+        Ok(url) => Some(url.into()),
+        Err(blocked) => {
+            node.mistake(blocked);
+            None
+        }
+    });
+    let client_id = fields.need("client_id", |node| {
+        // RFC 6749, appendix A.1.
+        let client_id = node.text(1..=MAX_CLIENT_TEXT)?;
+        visible(&node, client_id, |byte| matches!(byte, b' '..=b'~'), "visible ASCII characters and spaces")
+    });
+    let secret = read_secret(fields);
+    let scope = fields.maybe("scope", |node| {
+        // RFC 6749, section 3.3.
+        let scope = node.text(1..=MAX_CLIENT_TEXT)?;
+        let allowed = |byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+        visible(&node, scope, allowed, "visible ASCII characters but `\"` and `\\`, and spaces")
+    });
+    Some(Auth::Oauth2ClientCredentials(Box::new(ClientCredentials {
+        token_url: token_url?,
+        client_id: client_id?,
+        secret: secret?,
+        scope: scope?,
+    })))
+}
+
+fn visible(node: &Node<'_>, text: &str, allowed: impl Fn(u8) -> bool, expected: &str) -> Option<String> {
+    if text.bytes().all(allowed) {
+        return Some(text.to_owned());
+    }
+    node.mistake(format_args!("expected {expected}"));
+    None
 }
 
 fn read_versions(node: Node<'_>) -> Option<Vec<HubspotVersion>> {
@@ -103,7 +149,7 @@ mod tests {
 
     fn read(value: &Value) -> Result<Auth, Vec<String>> {
         let mistakes = Mistakes::default();
-        let auth = read_auth(Node::root(value, &mistakes));
+        let auth = read_auth(Node::root(value, &mistakes), Policy::PUBLIC);
         mistakes.conclude(auth).map_err(|list| list.iter().map(ToString::to_string).collect())
     }
 
@@ -120,6 +166,8 @@ mod tests {
             r#"{"type":"bearer","secret":"s"}"#,
             r#"{"type":"basic","username":"","secret":"s"}"#,
             r#"{"type":"basic","username":"zoë","secret":"s"}"#,
+            r#"{"type":"oauth2_client_credentials","token_url":"https://auth.example/token","client_id":"varde","secret":"s"}"#,
+            r#"{"type":"oauth2_client_credentials","token_url":"https://auth.example/?a=b","client_id":"a b:c","secret":"s","scope":"a https://x/.default"}"#,
         ] {
             let auth = read(&serde_json::from_str(text).unwrap()).unwrap();
             assert_eq!(serde_json::to_string(&auth).unwrap(), text);
@@ -141,9 +189,19 @@ mod tests {
         for (value, mistakes) in [
             (json!({}), vec!["/type: is required"]),
             (
-                json!({"type": "oauth2_client_credentials", "token_url": "x"}),
+                json!({"type": "oauth1", "token_url": "x"}),
                 vec![
-                    "/type: expected `none`, `hubspot_signature`, `standard_webhooks`, `api_key`, `bearer` or `basic`, found \"oauth2_client_credentials\"",
+                    "/type: expected `none`, `hubspot_signature`, `standard_webhooks`, `api_key`, `bearer`, `basic` or `oauth2_client_credentials`, found \"oauth1\"",
+                ],
+            ),
+            (
+                json!({"type": "oauth2_client_credentials", "token_url": "http://127.0.0.1/", "client_id": "ø", "scope": "a\\b", "audience": "x"}),
+                vec![
+                    "/audience: unknown field; known are `type`, `token_url`, `client_id`, `secret`, `scope`",
+                    "/token_url: URL must start with `https://` and a host",
+                    "/client_id: expected visible ASCII characters and spaces",
+                    "/secret: is required",
+                    "/scope: expected visible ASCII characters but `\"` and `\\`, and spaces",
                 ],
             ),
             (json!({"type": "none", "secret": "s"}), vec!["/secret: unknown field; known are `type`"]),

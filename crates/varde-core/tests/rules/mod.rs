@@ -185,6 +185,7 @@ impl Chronicle {
                         "gone".to_owned()
                     }
                     Outcome::Response { status, .. } => format!("http_{status}"),
+                    Outcome::Token { .. } => "token_invalid_client".to_owned(),
                     _ => "blocked_url".to_owned(),
                 };
                 self.ends(State::Rejected { attempt, reason }, effects)
@@ -285,7 +286,9 @@ fn gap_bounds(policy: &RetryPolicy, failed: u32) -> (u64, u64) {
 
 /// DESIGN's table of verdicts.
 fn meaning(outcome: &Outcome, policy: &RetryPolicy) -> Verdict {
-    let Outcome::Response { status, .. } = outcome else {
+    // A token endpoint's refusal counts as the endpoint's own.
+    let (Outcome::Response { status, .. } | Outcome::Token { token_status: Some(status), .. }) = outcome
+    else {
         return if *outcome == Outcome::Blocked { Verdict::Reject } else { Verdict::Retry };
     };
     match status / 100 {

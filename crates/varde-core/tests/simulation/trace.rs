@@ -87,6 +87,7 @@ impl Trace {
                     Outcome::Connect => "no connection",
                     Outcome::Lost => "lost",
                     Outcome::Blocked => "blocked",
+                    Outcome::Token { .. } => "no token",
                 }),
                 Effect::PauseAction { .. } => self.count("gone"),
                 Effect::End => {}
