@@ -16,6 +16,7 @@ use crate::directory::DirectoryError;
 use crate::http::call::Call;
 use crate::http::configuration::{self, ask, gone, page_query, push};
 use crate::http::error::Problem;
+use crate::http::triggers;
 use crate::registry_do::protocol::{
     Broadcast, Closing, Outline, Page, Put, PutWorkflow, RegistryCall, Removed, StoredWorkflow,
 };
@@ -112,13 +113,18 @@ async fn delete_in_steps(call: &Call, workflow: &Slug, cancel_open: bool) -> Res
         push_quietly(call, reopened.as_ref()).await;
         return Err(problem);
     }
+    let its_triggers = triggers::names(call, workflow).await?;
     let removed = ask(call, &RegistryCall::Remove(closing)).await?;
-    directory::forget(workflow);
+    directory::forget_all();
     match removed {
-        Removed::Gone => Ok(gone()),
+        Removed::Gone => {
+            crate::triggers::forget_events(&call.env, &its_triggers).await;
+            Ok(gone())
+        }
         Removed::Erase(broadcast) => {
             // Only so that they forget what they hold; the sweep tells those that are missed.
             push_quietly(call, Some(&broadcast)).await;
+            crate::triggers::forget_events(&call.env, &its_triggers).await;
             Ok(gone())
         }
         Removed::Interrupted => Err(Problem::unavailable(
