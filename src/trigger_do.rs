@@ -45,7 +45,7 @@ impl DurableObject for TriggerEvents {
             .map_err(|_| worker::Error::from("a call about events can't be read"))?;
         match call {
             TriggerEventsCall::Keep(keep) => reply(&self.keep(keep).await?),
-            TriggerEventsCall::List {} => reply(&self.list()?),
+            TriggerEventsCall::List {} => reply(&self.list().await?),
             TriggerEventsCall::Forget {} => reply(&self.forget().await?),
         }
     }
@@ -65,7 +65,7 @@ impl TriggerEvents {
     async fn keep(&self, keep: Keep) -> Result<Kept> {
         let database = Database::open(self.state.storage().sql(), &MIGRATIONS)?;
         let now = ambient::now();
-        let refused = keep.event.status >= 300;
+        let refused = keep.event.reason.is_some();
         if keep.spaced && !Spacing::since(last_of(&database, refused)?).pass(now) {
             return Ok(Kept { id: None });
         }
@@ -84,8 +84,13 @@ impl TriggerEvents {
     }
 
     /// Newest first, as the API shows them.
-    fn list(&self) -> Result<Vec<Box<RawValue>>> {
+    async fn list(&self) -> Result<Vec<Box<RawValue>>> {
         let Some(database) = self.database()? else { return Ok(Vec::new()) };
+        // The alarm may be late.
+        if ambient::now() >= end_of(&database)? {
+            self.forget().await?;
+            return Ok(Vec::new());
+        }
         let rows = database.rows("SELECT event FROM events ORDER BY number DESC", vec![])?;
         rows.into_iter().map(|mut row| Ok(RawValue::from_string(row.text()?)?)).collect()
     }
@@ -102,9 +107,7 @@ impl TriggerEvents {
     /// Deletes the events if their time has come, else sets the alarm anew.
     async fn expire(&self) -> Result<()> {
         let Some(database) = self.database()? else { return Ok(()) };
-        let rows = database.rows("SELECT MAX(at) FROM events", vec![])?;
-        let last = rows.into_iter().next().map_or(Ok(None), |mut row| row.optional_number())?;
-        let end = UnixMs(last.unwrap_or(0)).plus_ms(LIFE_MS);
+        let end = end_of(&database)?;
         if ambient::now() < end { self.arm(end).await } else { self.forget().await.map(drop) }
     }
 
@@ -114,7 +117,7 @@ impl TriggerEvents {
     }
 
     async fn arm(&self, at: UnixMs) -> Result<()> {
-        let date = js_sys::Date::new(&(at.0 as f64).into());
+        let date = js_sys::Date::new(&(ambient::for_alarm(at).0 as f64).into());
         self.state.storage().set_alarm(ScheduledTime::new(date)).await
     }
 }
@@ -132,6 +135,13 @@ fn make_room(database: &Database) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// When the events come to their end.
+fn end_of(database: &Database) -> Result<UnixMs> {
+    let rows = database.rows("SELECT MAX(at) FROM events", vec![])?;
+    let last = rows.into_iter().next().map_or(Ok(None), |mut row| row.optional_number())?;
+    Ok(UnixMs(last.unwrap_or(0)).plus_ms(LIFE_MS))
 }
 
 /// When the last event of a kind was kept.

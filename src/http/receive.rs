@@ -145,12 +145,10 @@ async fn enroll(
 ) -> Result<Value, Refusal> {
     let inputs =
         published.enrollments(event).map_err(|why| Problem::invalid_as(why.code(), why.mistakes()))?;
-    let workflow =
-        directory::workflow(&call.env, &call.config, &view.workflow).await.map_err(Problem::from)?;
+    let workflow = directory::workflow(&call.env, &call.config, &view.workflow).await.map_err(gone_with)?;
     if workflow.uid != view.uid {
         // The workflow of this trigger is gone, and another one has its name.
-        directory::forget_all();
-        return Err(Problem::no_such_trigger().into());
+        return Err(gone_with(Problem::no_such_trigger()).into());
     }
     let key = header(arrival, IDEMPOTENCY_HEADER).filter(|key| !key.is_empty());
     let count = inputs.len();
@@ -163,13 +161,23 @@ async fn enroll(
     let mut ids = Vec::with_capacity(count);
     for one in accepted {
         // Where one is refused the sender repeats them all; with a key those that were taken count once.
-        ids.push(one?);
+        ids.push(one.map_err(gone_with)?);
     }
     keep_later(call, id, view, arrival, &Outcome::Enrolled(&ids));
     Ok(match ids.as_slice() {
         [one] => json!({"id": one}),
         many => json!({"id": many.first(), "ids": many}),
     })
+}
+
+/// A trigger without its workflow is no trigger; whoever calls it needn't know what the workflow is called.
+fn gone_with(problem: impl Into<Problem>) -> Problem {
+    let problem = problem.into();
+    if problem.status() == 404 {
+        directory::forget_all();
+        return Problem::no_such_trigger();
+    }
+    problem
 }
 
 /// How a request was answered, for the list of events.

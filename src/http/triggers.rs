@@ -106,7 +106,7 @@ async fn events(call: &mut Call, workflow: &str, trigger: &str) -> Result<Respon
     let mut taken = Vec::new();
     for event in &kept {
         let KeptEvent { event, .. } = serde_json::from_str(event.get())?;
-        let text = event.body.whole_text().filter(|_| event.status < 300);
+        let text = event.body.whole_text().filter(|_| event.reason.is_none());
         taken.extend(text.and_then(|text| json::parse_foreign(text.as_bytes()).ok()));
     }
     Ok(Response::from_json(&Events { items: kept, schema: infer(&taken) })?)

@@ -148,7 +148,8 @@ describe("a trigger", { concurrency: true }, () => {
     assert.deepEqual(await api.get(pathOf(trigger)), shown);
     assert.deepEqual(await api.all("/v1/workflows/whole/triggers"), [shown]);
 
-    // Enroll.
+    // Enroll. Of what enrolls, an event is kept only if none was within the last second.
+    await sleep(1_010);
     const answer = await post(trigger.url, order(4, { paid: "false", total: "12" }));
     assert.equal(answer.status, 202, answer.text);
     assert.deepEqual(Object.keys(answer.body), ["id"]);
@@ -474,7 +475,21 @@ describe("a sender that proves itself by", { concurrency: true }, () => {
     await refused(standard, 401, "ahead", raw, standardWebhooks(raw, key, Date.now() + 310_000));
   });
 
-  it("nothing must prove it while the trigger listens, too", async () => {
+  it("a secret that can't be a key is ours to mend: the sender is told to come again", async () => {
+    const key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    await api.secret("mended", key);
+    const { endpoint, trigger } = await published("mended", { type: "standard_webhooks", secret: "mended" });
+    await api.done("POST", "/v1/secrets/mended/rotate", { value: "no key at all", overlap_s: 0 });
+    const raw = JSON.stringify(order(1));
+    const headers = standardWebhooks(raw, key);
+    const { kept } = await refused(trigger, 503, "unfit_secret", raw, headers);
+    assert.match(kept.detail, /`mended`/);
+    await api.secret("mended", key);
+    assert.equal((await post(trigger.url, raw, headers)).status, 202);
+    await endpoint.waitFor(1);
+  });
+
+  it("it must be so while the trigger listens, too", async () => {
     await api.secret("listening", SECRET);
     const verify = { type: "token", location: "header", name: "x-key", secret: "listening" };
     const { trigger } = await connect("listening-verified", verify);
@@ -637,6 +652,22 @@ describe("one at a time", () => {
     assert.equal((await post(trigger.url, order(1), headers)).status, 202);
     await endpoint.waitFor(1);
     assert.equal((await api.drained("down-in")).accepted, 1);
+  });
+
+  it("events are forgotten 30 days after the last one", async () => {
+    const { trigger } = await connect("old-in");
+    const DAY_MS = 86_400_000;
+    const clock = (ms) => api.done("POST", `/__testing/clock?ahead_ms=${ms}`);
+    await post(trigger.url, order(1));
+    try {
+      await clock(29.9 * DAY_MS);
+      assert.equal((await eventsOf(trigger)).items.length, 1);
+      await clock(30.1 * DAY_MS);
+      assert.deepEqual(await eventsOf(trigger), { items: [], schema: [] });
+    } finally {
+      await clock(0);
+    }
+    assert.equal((await post(trigger.url, order(2))).body.id, "evt_1");
   });
 
   it("a known trigger goes on without the registry", async () => {
