@@ -1,4 +1,4 @@
-//! The isolate's view of the registry: workflows with their secrets, and the tokens.
+//! The isolate's view of the registry: workflows and triggers with their secrets, and the tokens.
 //!
 //! A fresh view costs no call and nothing to parse. One that isn't is asked for again by the request that
 //! finds it so; requests never wait for each other, because the runtime hangs those that do. Within
@@ -6,6 +6,7 @@
 //! isolate at once ([`forget`], [`forget_all`]).
 
 mod cache;
+mod triggers;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ use varde_core::workflow::Workflow;
 use worker::Env;
 
 use self::cache::{Answer, Confirmations, FRESH_MS, Look, Question, Shelf};
+use self::triggers::TriggerShelves;
+pub use self::triggers::{TriggerView, trigger};
 use crate::config::{Config, ConfigError};
 use crate::patience::within;
 use crate::registry_do::protocol::{RegistryCall, Resolved, Snapshot, Tokens};
@@ -65,6 +68,9 @@ pub enum DirectoryError {
         /// The id that was asked for.
         id: String,
     },
+    /// There is no such trigger. Its id may be somebody's key, so it isn't told.
+    #[error("there is no such trigger")]
+    UnknownTrigger,
     /// The registry can't be reached, and nothing is remembered that could still be used.
     #[error("the registry can't be reached: {cause}")]
     Unreachable {
@@ -95,6 +101,7 @@ impl DirectoryError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::UnknownWorkflow { .. } => "unknown_workflow",
+            Self::UnknownTrigger => "unknown_trigger",
             Self::Unreachable { .. } => "registry_unreachable",
             Self::Config(_) => "misconfigured",
             Self::Sealed { why: UnsealError::OtherKey { .. }, .. } => "master_key_mismatch",
@@ -111,6 +118,7 @@ struct Directory {
     confirmations: Confirmations,
     views: Shelf<Slug, WorkflowView>,
     tokens: Shelf<(), TokenTable>,
+    triggers: TriggerShelves,
 }
 
 thread_local! {
@@ -177,12 +185,13 @@ pub fn forget(id: &Slug) {
     });
 }
 
-/// This isolate has changed a secret or a token.
+/// This isolate has changed a secret, a token or a trigger.
 pub fn forget_all() {
     DIRECTORY.with_borrow_mut(|directory| {
         directory.confirmations.forget();
         directory.views.forget_all();
         directory.tokens.forget_all();
+        directory.triggers.forget_all();
     });
 }
 
@@ -192,6 +201,7 @@ impl Directory {
             confirmations: Confirmations::new(),
             views: Shelf::new(MAX_VIEWS, MAX_VIEWS_WEIGHT),
             tokens: Shelf::new(1, 0),
+            triggers: TriggerShelves::new(),
         }
     }
 }

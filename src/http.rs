@@ -13,6 +13,8 @@ pub mod stats;
 pub mod metrics;
 pub mod controls;
 pub mod test_action;
+pub mod triggers;
+pub mod receive;
 pub mod secrets;
 pub mod tokens;
 pub mod inspector;
@@ -51,7 +53,7 @@ async fn authorize_and_dispatch(call: &mut Call) -> Result<Response, Problem> {
 /// What a call needs; whatever isn't listed needs `admin`.
 fn required_scope(method: &Method, path: &[&str]) -> Option<Scope> {
     match (method, path) {
-        (_, ["healthz"] | ["inspect", ..]) => None,
+        (_, ["healthz"] | ["inspect" | "t", ..]) => None,
         #[cfg(feature = "testing")]
         (_, ["__testing", ..]) => None,
         (_, ["v1", "tokens", ..]) => Some(Scope::Admin),
@@ -108,6 +110,11 @@ async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Resp
         (Post, ["v1", "workflows", id, "replays", replay, "cancel"]) => {
             replays::cancel(call, id, replay).await
         }
+
+        (method, ["v1", "workflows", id, "triggers", rest @ ..]) => {
+            triggers::dispatch(call, &method, id, rest).await
+        }
+        (Post, ["t", id]) => receive::receive(call, id).await,
 
         (Get, ["v1", "secrets"]) => secrets::list(call).await,
         (Put, ["v1", "secrets", name]) => secrets::put(call, name).await,

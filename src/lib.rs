@@ -1,7 +1,7 @@
 //! The Worker: core decides, the object remembers, the edge talks.
 //!
 //! In scope: HTTP in (`http`), HTTP out (`sender`), configuration (`registry_do`, seen through
-//! `directory`), deliveries (`outbox_do`), request bins (`inspector_do`). Out of scope: every rule about
+//! `directory`), deliveries (`outbox_do`), request bins (`inspector_do`), events of triggers (`trigger_do`). Out of scope: every rule about
 //! retries, signatures and requests is `varde-core`'s.
 
 mod ambient;
@@ -14,6 +14,7 @@ mod objects;
 mod body;
 mod http;
 mod idempotency;
+mod pace;
 mod directory;
 mod plan;
 mod sender;
@@ -22,6 +23,8 @@ mod registry_do;
 mod outbox;
 mod outbox_do;
 mod inspector_do;
+mod trigger_do;
+mod triggers;
 mod sweep;
 
 use worker::{Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, event};

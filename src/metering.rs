@@ -25,6 +25,12 @@ pub const fn ahead_ms() -> u64 {
     0
 }
 
+/// Whether the outboxes are to be out of reach.
+#[cfg(not(feature = "testing"))]
+pub const fn outbox_is_down() -> bool {
+    false
+}
+
 /// Counts a call to a Durable Object.
 #[cfg(not(feature = "testing"))]
 pub const fn object_call() {}
@@ -73,6 +79,7 @@ mod counting {
     thread_local! {
         static STATEMENTS_UNTIL_FAULT: Cell<u32> = const { Cell::new(0) };
         static REGISTRY_IS_DOWN: Cell<bool> = const { Cell::new(false) };
+        static OUTBOX_IS_DOWN: Cell<bool> = const { Cell::new(false) };
         static AHEAD_MS: Cell<u64> = const { Cell::new(0) };
     }
 
@@ -94,6 +101,16 @@ mod counting {
     /// Whether the registry is to be out of reach.
     pub fn registry_is_down() -> bool {
         REGISTRY_IS_DOWN.get()
+    }
+
+    /// Takes the outboxes out of reach, or back.
+    pub fn take_outbox_down(down: bool) {
+        OUTBOX_IS_DOWN.set(down);
+    }
+
+    /// Whether the outboxes are to be out of reach.
+    pub fn outbox_is_down() -> bool {
+        OUTBOX_IS_DOWN.get()
     }
 
     /// Orders a fault: the `n`th statement from now on fails, once. 0 takes the order back.

@@ -17,6 +17,7 @@ mod outboxes;
 mod replays;
 mod secrets;
 mod tokens;
+mod triggers;
 
 use varde_core::time::UnixMs;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
@@ -32,6 +33,10 @@ pub const MAX_WORKFLOWS: u64 = 1_000;
 pub const MAX_SECRETS: u64 = 500;
 /// Tokens of one deployment; every isolate holds them all.
 pub const MAX_TOKENS: u64 = 500;
+/// Triggers of one deployment; every isolate that takes events holds the names of them all.
+pub const MAX_TRIGGERS: u64 = 1_000;
+/// Triggers of one workflow.
+pub const MAX_TRIGGERS_OF_WORKFLOW: u64 = 20;
 
 /// The Durable Object.
 #[durable_object]
@@ -89,6 +94,8 @@ impl Registry {
             Call::CreateToken { hash, name, scopes } => reply(&self.create_token(hash, name, scopes, now)?),
             Call::DeleteToken { id } => reply(&self.delete_token(&id)?),
             Call::ListTokens(query) => reply(&self.list_tokens(&query)?),
+
+            Call::Trigger(call) => self.answer_about_triggers(call, now),
         }
     }
 

@@ -157,7 +157,8 @@ fn limit_of(text: Option<&str>, default: usize) -> Result<usize, Problem> {
     })
 }
 
-fn is_json(content_type: &str) -> bool {
+/// Whether a content type is JSON: `application/json` or `application/…+json`.
+pub fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }

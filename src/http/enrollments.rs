@@ -47,11 +47,45 @@ pub async fn enroll(call: &mut Call, id: &str) -> Result<Response, Problem> {
     let body = call.json().await?;
     let view = directory::workflow_by_id(&call.env, &call.config, id).await?;
     let input = EnrollmentInput::parse(&body).map_err(Problem::invalid)?;
-    let incoming = prepare(call, &view, 0, input, key)?;
-    let mut results = accept_all(call, &view, vec![incoming]).await;
-    let accepted =
-        results.remove(&0).unwrap_or_else(|| Err(Problem::internal("an enrollment got no result")))?;
-    Ok(Response::from_json(&accepted)?.with_status(202))
+    let mut accepted = take_in(call, &view, vec![Input { input, key }], MAX_BODY_BYTES).await?;
+    let id = accepted.pop().unwrap_or_else(no_result)?;
+    Ok(Response::from_json(&accepted_as(id))?.with_status(202))
+}
+
+/// An enrollment as somebody asks for it.
+pub struct Input {
+    /// The record and its event.
+    pub input: EnrollmentInput,
+    /// Its idempotency key.
+    pub key: Option<String>,
+}
+
+/// Takes enrollments in, and sees to their first attempts after the answer: their ids or refusals, in the
+/// order of the inputs. Each has at most `limit` bytes as JSON.
+///
+/// # Errors
+/// When one of them can't be what it should; then none is taken.
+pub async fn take_in(
+    call: &Call,
+    view: &Rc<WorkflowView>,
+    inputs: Vec<Input>,
+    limit: usize,
+) -> Result<Vec<Result<EnrollmentId, Problem>>, Problem> {
+    let count = inputs.len();
+    let incoming = inputs.into_iter().enumerate();
+    let incoming: Result<Vec<_>, _> =
+        incoming.map(|(place, Input { input, key })| prepare(call, view, place, input, key, limit)).collect();
+    let mut results = accept_all(call, view, incoming?).await;
+    Ok((0..count).map(|place| results.remove(&place).unwrap_or_else(no_result)).collect())
+}
+
+fn no_result() -> Result<EnrollmentId, Problem> {
+    Err(Problem::internal("an enrollment got no result"))
+}
+
+/// The status at its acceptance, so that a repetition gets the same answer.
+fn accepted_as(id: EnrollmentId) -> Value {
+    json!({"id": id, "status": "running"})
 }
 
 /// `POST …/enrollments/batch`: each input stands for itself, a bad one doesn't hold up the others.
@@ -75,7 +109,7 @@ pub async fn enroll_batch(call: &mut Call, id: &str) -> Result<Response, Problem
     results.append(&mut accept_all(call, &view, incoming).await);
     let results: Vec<Value> = (0..count)
         .map(|place| match results.remove(&place) {
-            Some(Ok(accepted)) => accepted,
+            Some(Ok(id)) => accepted_as(id),
             Some(Err(problem)) => problem.to_value(),
             None => Problem::internal("an enrollment got no result").to_value(),
         })
@@ -142,7 +176,7 @@ fn batch_input(call: &Call, view: &WorkflowView, place: usize, input: &Value) ->
         }
     };
     let parsed = EnrollmentInput::parse(&input).map_err(at)?;
-    prepare(call, view, place, parsed, key)
+    prepare(call, view, place, parsed, key, MAX_BODY_BYTES)
 }
 
 /// Renders the first action and mints the id.
@@ -152,12 +186,13 @@ fn prepare(
     place: usize,
     input: EnrollmentInput,
     key: Option<String>,
+    limit: usize,
 ) -> Result<Incoming, Problem> {
     let record = input.record().id().to_owned();
     let shard = shard_of(&record, view.workflow.shards());
     let raw = to_raw_value(&input)?;
-    if raw.get().len() > MAX_BODY_BYTES {
-        return Err(Problem::too_large(MAX_BODY_BYTES));
+    if raw.get().len() > limit {
+        return Err(Problem::too_large(limit));
     }
     let idempotency = key.map(|key| idempotency::used(&key, &record, raw.get())).transpose()?;
     let values = Values {
@@ -178,7 +213,7 @@ async fn accept_all(
     call: &Call,
     view: &Rc<WorkflowView>,
     incoming: Vec<Incoming>,
-) -> BTreeMap<usize, Result<Value, Problem>> {
+) -> BTreeMap<usize, Result<EnrollmentId, Problem>> {
     let mut by_shard: BTreeMap<u8, Vec<Incoming>> = BTreeMap::new();
     for one in incoming {
         by_shard.entry(one.new.id.shard()).or_default().push(one);
@@ -204,7 +239,7 @@ async fn accept_in_shard(
     shard: u8,
     incoming: Vec<Incoming>,
     leases: usize,
-) -> BTreeMap<usize, Result<Value, Problem>> {
+) -> BTreeMap<usize, Result<EnrollmentId, Problem>> {
     let home = Home { workflow: view.id.clone(), uid: view.uid.clone(), shard };
     let mut news = Vec::with_capacity(incoming.len());
     let mut known = Vec::with_capacity(incoming.len());
@@ -260,10 +295,9 @@ async fn accept_with_patience(call: &Call, home: &Home, message: &OutboxCall) ->
     }
 }
 
-fn answer_to(view: &WorkflowView, result: &Accepted) -> Result<Value, Problem> {
+fn answer_to(view: &WorkflowView, result: &Accepted) -> Result<EnrollmentId, Problem> {
     match result {
-        // The status at its acceptance, so that a repetition gets the same answer.
-        Accepted::Enrolled { id } => Ok(json!({"id": id, "status": "running"})),
+        Accepted::Enrolled { id } => Ok(*id),
         Accepted::KeyReused { id } => Err(Problem::conflict(
             "idempotency_key_reused",
             format!("this Idempotency-Key was used for another input, by enrollment {id}"),

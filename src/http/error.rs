@@ -54,6 +54,21 @@ impl Problem {
         Self::new(404, "not_found", "There is no such thing", format!("there is no {what} `{id}`"))
     }
 
+    /// 404: no trigger has this id. Says it of every id alike, and repeats none: it may be a key.
+    pub fn no_such_trigger() -> Self {
+        Self::new(404, "not_found", "There is no such thing", "there is no such trigger")
+    }
+
+    /// 401: a webhook that doesn't prove who sent it. Says nothing about why: its owner can look.
+    pub fn unverified() -> Self {
+        Self::new(
+            401,
+            "unverified",
+            "The request isn't accepted",
+            "its signature or token isn't right; the reason is in the trigger's list of events",
+        )
+    }
+
     /// 404: no call has this method and path.
     pub fn no_such_call(method: &str, path: &str) -> Self {
         Self::new(
@@ -97,6 +112,11 @@ impl Problem {
         Self { errors, ..Self::new(422, "invalid_input", "The input is invalid", detail) }
     }
 
+    /// 422: the same, with a code of its own.
+    pub fn invalid_as(code: &'static str, errors: Vec<Mistake>) -> Self {
+        Self { code, kind: format!("urn:varde:problem:{code}"), ..Self::invalid(errors) }
+    }
+
     /// 422 with a single mistake.
     pub fn invalid_at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self::invalid(vec![Mistake { pointer: pointer.into(), message: message.into() }])
@@ -126,6 +146,21 @@ impl Problem {
     /// 500: the deployment isn't finished.
     pub fn misconfigured(error: &ConfigError) -> Self {
         Self::new(500, "misconfigured", "The Worker isn't set up", error.to_string())
+    }
+
+    /// Its status.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Its slug.
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What it says to people.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The problem as JSON, for one item of a batch.
@@ -165,6 +200,7 @@ impl From<DirectoryError> for Problem {
     fn from(error: DirectoryError) -> Self {
         match error {
             DirectoryError::UnknownWorkflow { id } => Self::not_found("workflow", &id),
+            DirectoryError::UnknownTrigger => Self::no_such_trigger(),
             DirectoryError::Unreachable { .. } => {
                 Self::unavailable("registry_unreachable", "the registry can't be reached; nothing was stored")
             }

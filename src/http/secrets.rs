@@ -15,7 +15,9 @@ use worker::Response;
 use crate::http::call::Call;
 use crate::http::configuration::{self, ask, gone, page_query, shown_once, stored};
 use crate::http::error::Problem;
-use crate::registry_do::protocol::{Kept, Page, RegistryCall, RotateSecret, SecretDeleted, SecretView};
+use crate::registry_do::protocol::{
+    Kept, Page, RegistryCall, RotateSecret, SecretDeleted, SecretView, TriggerName,
+};
 use crate::{ambient, directory};
 
 /// How far ahead a rotation may be planned; a time in another unit lands beyond it.
@@ -84,7 +86,7 @@ pub async fn list(call: &mut Call) -> Result<Response, Problem> {
     })
 }
 
-/// `DELETE /v1/secrets/{name}`: refused while a workflow names it.
+/// `DELETE /v1/secrets/{name}`: refused while a workflow or a trigger names it.
 pub async fn delete(call: &mut Call, name: &str) -> Result<Response, Problem> {
     call.known_query(&[])?;
     let unknown = || Problem::not_found("secret", name);
@@ -92,24 +94,35 @@ pub async fn delete(call: &mut Call, name: &str) -> Result<Response, Problem> {
     match ask(call, &RegistryCall::DeleteSecret { name: slug }).await? {
         SecretDeleted::Deleted => Ok(gone()),
         SecretDeleted::Unknown => Err(unknown()),
-        SecretDeleted::InUse { workflows } => Err(Problem::conflict(
+        SecretDeleted::InUse { workflows, triggers } => Err(Problem::conflict(
             "secret_in_use",
-            format!("secret `{name}` is used by {}", naming(&workflows)),
+            format!("secret `{name}` is used by {}", naming(&workflows, &triggers)),
         )),
     }
 }
 
-/// Workflows that are named in a refusal; nobody reads a thousand.
+/// Workflows, and triggers, that are named in a refusal; nobody reads a thousand.
 const MAX_NAMED: usize = 10;
 
-fn naming(workflows: &[Slug]) -> String {
-    let named: Vec<String> = workflows.iter().take(MAX_NAMED).map(|id| format!("`{id}`")).collect();
-    let more = match workflows.len().saturating_sub(MAX_NAMED) {
+fn naming(workflows: &[Slug], triggers: &[TriggerName]) -> String {
+    let workflows: Vec<String> = workflows.iter().map(|id| format!("`{id}`")).collect();
+    let triggers: Vec<String> = triggers
+        .iter()
+        .map(|trigger| format!("`{}` of workflow `{}`", trigger.name, trigger.workflow))
+        .collect();
+    let parts = [("workflow", workflows), ("trigger", triggers)];
+    let users: Vec<String> = parts.into_iter().filter_map(|(noun, all)| listing(noun, &all)).collect();
+    users.join(" and ")
+}
+
+fn listing(noun: &str, all: &[String]) -> Option<String> {
+    let named = all.get(..all.len().min(MAX_NAMED)).filter(|named| !named.is_empty())?.join(", ");
+    let more = match all.len().saturating_sub(MAX_NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let noun = if workflows.len() == 1 { "workflow" } else { "workflows" };
-    format!("the {noun} {}{more}", named.join(", "))
+    let plural = if all.len() == 1 { "" } else { "s" };
+    Some(format!("the {noun}{plural} {named}{more}"))
 }
 
 fn seal(call: &Call, name: &Slug, secret: &Secret) -> Result<Sealed, Problem> {
@@ -400,8 +413,14 @@ mod tests {
     fn names_ten_workflows_at_most() {
         let ids =
             |count: usize| -> Vec<Slug> { (0..count).map(|n| format!("w{n}").parse().unwrap()).collect() };
-        assert_eq!(naming(&ids(1)), "the workflow `w0`");
-        assert_eq!(naming(&ids(2)), "the workflows `w0`, `w1`");
-        assert!(naming(&ids(12)).ends_with("`w9` and 2 more"), "{}", naming(&ids(12)));
+        assert_eq!(naming(&ids(1), &[]), "the workflow `w0`");
+        assert_eq!(naming(&ids(2), &[]), "the workflows `w0`, `w1`");
+        assert!(naming(&ids(12), &[]).ends_with("`w9` and 2 more"), "{}", naming(&ids(12), &[]));
+        let trigger = TriggerName { workflow: "w".parse().unwrap(), name: "Orders".to_owned() };
+        assert_eq!(naming(&[], std::slice::from_ref(&trigger)), "the trigger `Orders` of workflow `w`");
+        assert_eq!(
+            naming(&ids(1), &[trigger.clone(), trigger]),
+            "the workflow `w0` and the triggers `Orders` of workflow `w`, `Orders` of workflow `w`"
+        );
     }
 }

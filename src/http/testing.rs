@@ -24,6 +24,10 @@ pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Proble
             metering::put_clock_ahead(call.query("ahead_ms").and_then(|ms| ms.parse().ok()).unwrap_or(0));
             Ok(Response::ok("ordered")?)
         }
+        ["outbox", state @ ("down" | "up")] => {
+            metering::take_outbox_down(*state == "down");
+            Ok(Response::ok("ordered")?)
+        }
         ["until-fault"] => Ok(Response::from_json(&metering::until_fault())?),
         ["panic"] => panic!("asked to panic at the edge"),
         ["panic-outbox"] => panic_in_outbox(call, false).await,

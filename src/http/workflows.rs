@@ -16,9 +16,11 @@ use crate::directory::DirectoryError;
 use crate::http::call::Call;
 use crate::http::configuration::{self, ask, gone, page_query, push};
 use crate::http::error::Problem;
+use crate::http::triggers;
 use crate::registry_do::protocol::{
     Broadcast, Closing, Outline, Page, Put, PutWorkflow, RegistryCall, Removed, StoredWorkflow,
 };
+use crate::triggers::forget_events;
 use crate::{directory, log, registry};
 
 /// Fields that an answer has and a document hasn't. A document that was read may be put back with them.
@@ -100,6 +102,7 @@ async fn delete_in_steps(call: &Call, workflow: &Slug, cancel_open: bool) -> Res
             ask(call, &RegistryCall::Outboxes { workflow: workflow.clone() }).await?;
         refuse_open(open_in(call, &outboxes.ok_or_else(unknown)?).await?)?;
     }
+    let its_triggers = triggers::names(call, workflow).await?;
     let close = RegistryCall::Close { workflow: workflow.clone(), cancel_open };
     let closed: Option<(Closing, Broadcast)> = ask(call, &close).await?;
     let (closing, broadcast) = closed.ok_or_else(unknown)?;
@@ -113,19 +116,18 @@ async fn delete_in_steps(call: &Call, workflow: &Slug, cancel_open: bool) -> Res
         return Err(problem);
     }
     let removed = ask(call, &RegistryCall::Remove(closing)).await?;
-    directory::forget(workflow);
+    directory::forget_all();
     match removed {
-        Removed::Gone => Ok(gone()),
-        Removed::Erase(broadcast) => {
-            // Only so that they forget what they hold; the sweep tells those that are missed.
-            push_quietly(call, Some(&broadcast)).await;
-            Ok(gone())
+        Removed::Gone => {}
+        // Only so that they forget what they hold; the sweep tells those that are missed.
+        Removed::Erase(broadcast) => push_quietly(call, Some(&broadcast)).await,
+        Removed::Interrupted => {
+            let detail = "another call changed the workflow meanwhile; nothing was deleted";
+            return Err(Problem::unavailable("deletion_interrupted", detail));
         }
-        Removed::Interrupted => Err(Problem::unavailable(
-            "deletion_interrupted",
-            "another call changed the workflow meanwhile; nothing was deleted",
-        )),
     }
+    forget_events(&call.env, &its_triggers).await;
+    Ok(gone())
 }
 
 /// Closes outboxes in which nothing is open.

@@ -41,6 +41,11 @@ pub struct Body {
 }
 
 impl Body {
+    /// The text, if it is all of the body and the body is text.
+    pub fn whole_text(&self) -> Option<&str> {
+        (!self.truncated && self.base64.is_none()).then_some(self.text.as_str())
+    }
+
     /// Keeps the first [`KEPT_BODY_BYTES`] of `bytes`; `more` says that they aren't all of it.
     pub fn keep(bytes: &[u8], more: bool) -> Self {
         let kept = &bytes[..bytes.len().min(KEPT_BODY_BYTES)];
@@ -127,6 +132,11 @@ mod tests {
             assert_eq!(Body::keep(text.as_bytes(), false), kept(text, None, false));
         }
         assert_eq!(Body::keep(b"{", true), kept("{", None, true));
+        assert_eq!(Body::keep(b"{}", false).whole_text(), Some("{}"));
+        assert_eq!(
+            (Body::keep(b"{", true).whole_text(), Body::keep(b"\xff", false).whole_text()),
+            (None, None)
+        );
     }
 
     #[test]

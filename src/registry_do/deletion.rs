@@ -57,6 +57,7 @@ impl Registry {
             ],
         )?;
         self.forget_replays(&row.uid)?;
+        self.remove_triggers_of(&row.uid)?;
         database.run("DELETE FROM workflows WHERE slug = ?", vec![row.slug.as_str().into()])?;
         Ok(Removed::Erase(self.broadcast(&row)?))
     }

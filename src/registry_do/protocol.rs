@@ -4,6 +4,8 @@
 //! Documents and sealed values pass through unread: the edge parses, validates, seals and unseals; the
 //! registry keeps, counts versions, and refuses what depends on what it keeps.
 
+mod triggers;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,11 @@ use varde_core::time::UnixMs;
 use varde_core::token::{Scope, TokenHash};
 
 use crate::outbox_do::protocol::Home;
+
+pub use triggers::{
+    KnownTriggers, PutTrigger, ResolvedTrigger, StoredTrigger, TriggerCall, TriggerName, TriggerPut,
+    TriggerSnapshot,
+};
 
 /// A call to the registry.
 #[derive(Debug, Serialize, Deserialize)]
@@ -157,6 +164,9 @@ pub enum RegistryCall {
     },
     /// Tokens by id, so oldest first; answered by [`Page`]`<`[`TokenView`]`>`.
     ListTokens(PageQuery),
+
+    /// Something about triggers.
+    Trigger(TriggerCall),
 }
 
 /// The answer to [`RegistryCall::Resolve`].
@@ -398,10 +408,13 @@ pub enum SecretDeleted {
     Deleted,
     /// There is none.
     Unknown,
-    /// These workflows name it.
+    /// These workflows and triggers name it.
     InUse {
-        /// Their ids.
+        /// The workflows' ids.
         workflows: Vec<Slug>,
+        /// The triggers.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        triggers: Vec<TriggerName>,
     },
 }
 
@@ -515,7 +528,7 @@ mod tests {
             (
                 Call::PutWorkflow(PutWorkflow { workflow: slug("w"), doc, outline }),
                 json!({"put_workflow": {"workflow": "w", "doc": {"name": "W"},
-                    "outline": {"shards": 1, "actions": ["a"], "secrets": ["app"]}}}),
+                    "outline": {"shards": 1, "actions": ["a"], "secrets": ["app"], "rates": {"a": {"requests": 20, "per_ms": 1000}}, "retention_days": 30}}}),
             ),
             (Call::ReadWorkflow { workflow: slug("w") }, json!({"read_workflow": {"workflow": "w"}})),
             (Call::ListWorkflows(query()), json!({"list_workflows": {"after": "a", "limit": 100}})),
@@ -656,7 +669,15 @@ mod tests {
         same(&Kept::<SecretView>::TooMany { limit: 5 }, &json!({"too_many": {"limit": 5}}));
         same(&SecretDeleted::Deleted, &json!("deleted"));
         same(&SecretDeleted::Unknown, &json!("unknown"));
-        same(&SecretDeleted::InUse { workflows: vec![slug("w")] }, &json!({"in_use": {"workflows": ["w"]}}));
+        same(
+            &SecretDeleted::InUse { workflows: vec![slug("w")], triggers: Vec::new() },
+            &json!({"in_use": {"workflows": ["w"]}}),
+        );
+        let trigger = TriggerName { workflow: slug("w"), name: "Orders".to_owned() };
+        same(
+            &SecretDeleted::InUse { workflows: Vec::new(), triggers: vec![trigger] },
+            &json!({"in_use": {"workflows": [], "triggers": [{"workflow": "w", "name": "Orders"}]}}),
+        );
         let token = TokenView {
             id: "tok_1".to_owned(),
             name: None,

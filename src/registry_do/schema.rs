@@ -5,8 +5,9 @@
 ///
 /// `revision` is the registry's revision at the row's last change; for a workflow also at that of a secret
 /// it names. `outboxes` stays behind when a workflow is deleted, until its `tombstones` entry has aged: the
-/// sweep looks after cancellations that are under way.
-pub const MIGRATIONS: [&str; 2] = [
+/// sweep looks after cancellations that are under way. `triggers` go with their workflow, which they name by
+/// its uid; `number` is their order.
+pub const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE workflows (
         slug TEXT PRIMARY KEY,
@@ -58,5 +59,18 @@ pub const MIGRATIONS: [&str; 2] = [
         created_at INTEGER NOT NULL,
         PRIMARY KEY (uid, id)
     ) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE triggers (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        uid TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        doc TEXT NOT NULL,
+        secret TEXT,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL
+    );
+    CREATE INDEX triggers_uid ON triggers (uid, number);
 ",
 ];

@@ -26,6 +26,7 @@ impl Registry {
         let stored = StoredSecret::new(name, value, hosts, created_at);
         self.save_secret(&stored)?;
         self.touch_workflows_with(&stored.name)?;
+        self.touch_triggers_with(&stored.name)?;
         Ok(Kept::Stored { created: found.is_none(), item: view(&stored, now) })
     }
 
@@ -35,17 +36,19 @@ impl Registry {
         stored.rotate(rotate.value, rotate.overlap_ms, rotate.activate_at.unwrap_or(now), now);
         self.save_secret(&stored)?;
         self.touch_workflows_with(&stored.name)?;
+        self.touch_triggers_with(&stored.name)?;
         Ok(Some(view(&stored, now)))
     }
 
-    /// Forgets a secret that no workflow names.
+    /// Forgets a secret that no workflow and no trigger names.
     pub(super) fn delete_secret(&self, name: &Slug) -> Result<SecretDeleted> {
         if self.secret(name)?.is_none() {
             return Ok(SecretDeleted::Unknown);
         }
         let workflows = self.workflows_with(name)?;
-        if !workflows.is_empty() {
-            return Ok(SecretDeleted::InUse { workflows });
+        let triggers = self.triggers_with(name)?;
+        if !workflows.is_empty() || !triggers.is_empty() {
+            return Ok(SecretDeleted::InUse { workflows, triggers });
         }
         self.database()?.run("DELETE FROM secrets WHERE name = ?", vec![name.as_str().into()])?;
         Ok(SecretDeleted::Deleted)

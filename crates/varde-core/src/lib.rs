@@ -26,6 +26,7 @@ pub mod record;
 pub mod expr;
 pub mod render;
 pub mod outputs;
+pub mod inbound;
 pub mod endpoint_url;
 pub mod request;
 pub mod auth;

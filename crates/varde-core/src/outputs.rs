@@ -31,7 +31,7 @@ pub const MAX_BYTES: usize = 64 * 1_024;
 pub const MAX_NAME: usize = 64;
 
 /// Longest pointer, in characters; longer than any real response is deep.
-const MAX_POINTER: usize = 512;
+pub(crate) const MAX_POINTER: usize = 512;
 
 /// A field to pick from a response.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -146,7 +146,7 @@ impl OutputType {
     }
 }
 
-fn is_pointer(text: &str) -> bool {
+pub(crate) fn is_pointer(text: &str) -> bool {
     let escapes_are_whole = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     escapes_are_whole && (text.is_empty() || text.starts_with('/'))
 }
