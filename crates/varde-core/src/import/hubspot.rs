@@ -58,6 +58,7 @@ pub struct Import {
 
 /// Something that has no counterpart here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Leftover {
     /// Name of the workflow in HubSpot.
     pub workflow: String,
@@ -76,6 +77,7 @@ pub struct Leftover {
 
 /// A secret to create before a draft can be put.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NamedSecret {
     /// Its name here.
     pub name: String,
