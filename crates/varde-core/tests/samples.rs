@@ -21,6 +21,8 @@ use samples::standard_webhooks_ed25519::verify_standard_webhooks_ed25519;
 
 const AGE_MS: u64 = 300_000;
 
+type Verify = fn(&str, &str, &str, &[u8], &str, u64) -> bool;
+
 fn vectors(text: &str) -> Vec<Value> {
     let file: Value = serde_json::from_str(text).unwrap();
     file["vectors"].as_array().unwrap().clone()
@@ -63,7 +65,6 @@ fn hubspot() {
 fn standard_webhooks() {
     let symmetric = vectors(include_str!("../../../tests/vectors/standard_webhooks.json"));
     let asymmetric = vectors(include_str!("../../../tests/vectors/standard_webhooks_ed25519.json"));
-    type Verify = fn(&str, &str, &str, &[u8], &str, u64) -> bool;
     let all =
         symmetric.into_iter().map(|vector| (vector, "secret", verify_standard_webhooks as Verify)).chain(
             asymmetric
