@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use crate::describe::{Call, Describer, Needs};
 use crate::shapes::{
-    BatchInput, BatchResults, Bin, CreateToken, CreateTrigger, Delivery, DeliveryDetail, Enroll, EnrollBatch,
-    Enrolled, Enrollment, Health, Import, NewToken, Page, PutSecret, PutTrigger, Received, Recorded, Replay,
-    ReplayMany, ReplayOne, RotateSecret, Script, Secret, Standing, Stats, Test, TestDraft, TestResult, Token,
-    Trigger, TriggerEvents, Workflow,
+    BatchInput, BatchResults, Bin, CreateToken, CreateTrigger, Delivery, DeliveryDetail, DryRun, Enroll,
+    EnrollBatch, Enrolled, Enrollment, Health, Import, NewToken, Page, PutSecret, PutTrigger, Received,
+    Recorded, Replay, ReplayMany, ReplayOne, RotateSecret, Script, Secret, Standing, Stats, Test, TestDraft,
+    TestResult, Token, Trigger, TriggerEvents, Workflow,
 };
 
 use Needs::{Admin, Nothing, Read};
@@ -194,6 +194,7 @@ fn deliveries(paths: &mut Paths<'_>) {
         .query("record", json!({"type": "string"}), "Only those of this record.")
         .query("since", time(), "Only those created at or after.")
         .query("until", time(), "Only those created before.")
+        .query("replay", json!({"type": "string"}), "Only those that this bulk replay asked for.")
         .paged();
     paths.add(
         "get",
@@ -208,26 +209,37 @@ fn deliveries(paths: &mut Paths<'_>) {
     let call = Call::new("cancelDelivery", "deliveries", Admin, "Ends an open delivery.");
     let call = call.answers(200, "The delivery as it is now.", Some(detail));
     paths.add("post", &format!("{path}/cancel"), &[404, 409], call);
-    let (replay, delivery) = (paths.describer.schema::<ReplayOne>(), paths.describer.schema::<Delivery>());
+    let (replay, detail) =
+        (paths.describer.schema::<ReplayOne>(), paths.describer.schema::<DeliveryDetail>());
     let call =
         Call::new("replayDelivery", "deliveries", Admin, "Makes a new delivery of one that has ended.")
             .takes(false, replay)
-            .answers(202, "The new delivery; it names the old one.", Some(delivery));
-    paths.add("post", &format!("{path}/replay"), &[404, 409], call);
+            .answers(202, "The new delivery; it names the old one.", Some(detail));
+    paths.add("post", &format!("{path}/replay"), &[404, 409, 429], call);
 }
 
 fn replays(paths: &mut Paths<'_>) {
     let (many, replay) = (paths.describer.schema::<ReplayMany>(), paths.describer.schema::<Replay>());
+    let dry_run = paths.describer.schema::<DryRun>();
+    let page = paths.describer.schema::<Page<Replay>>();
+    let path = "/v1/workflows/{workflow}/replays";
+    let call = Call::new("listReplays", "deliveries", Read, "The bulk replays of a workflow, newest first.");
+    paths.add("get", path, &[404, 422], call.answers(200, "All of them.", Some(page)));
     let call = Call::new("replayMany", "deliveries", Admin, "Makes new deliveries of many that have ended.")
         .takes(true, many)
-        .answers(200, "A dry run: how many there are.", Some(replay.clone()))
+        .answers(200, "A dry run: how many there are.", Some(dry_run))
         .answers(202, "It has begun.", Some(replay.clone()));
-    paths.add("post", "/v1/workflows/{workflow}/replays", &[404, 409], call);
+    paths.add("post", path, &[404, 409], call);
     let path = "/v1/workflows/{workflow}/replays/{replay}";
     let call = Call::new("getReplay", "deliveries", Read, "How far a bulk replay is.");
-    paths.add("get", path, &[404], call.answers(200, "The replay.", Some(replay.clone())));
+    paths.add("get", path, &[404, 422], call.answers(200, "The replay.", Some(replay.clone())));
     let call = Call::new("cancelReplay", "deliveries", Admin, "Stops a bulk replay where it is.");
-    paths.add("post", &format!("{path}/cancel"), &[404, 409], call.answers(200, "The replay.", Some(replay)));
+    paths.add(
+        "post",
+        &format!("{path}/cancel"),
+        &[404, 409, 422],
+        call.answers(200, "The replay.", Some(replay)),
+    );
 }
 
 fn tests(paths: &mut Paths<'_>) {

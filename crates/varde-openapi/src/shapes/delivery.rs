@@ -37,6 +37,11 @@ pub struct Delivery {
     /// The delivery that this one repeats.
     #[schemars(regex(pattern = "^dlv_"))]
     pub replay_of: Option<String>,
+    /// The bulk replay that asked for it.
+    pub replay: Option<String>,
+    /// The delivery that repeats this one.
+    #[schemars(regex(pattern = "^dlv_"))]
+    pub replayed_by: Option<String>,
 }
 
 /// A delivery with its request and attempts.
@@ -71,6 +76,11 @@ pub struct DeliveryDetail {
     /// The delivery that this one repeats.
     #[schemars(regex(pattern = "^dlv_"))]
     pub replay_of: Option<String>,
+    /// The bulk replay that asked for it.
+    pub replay: Option<String>,
+    /// The delivery that repeats this one.
+    #[schemars(regex(pattern = "^dlv_"))]
+    pub replayed_by: Option<String>,
     /// What is sent, without its authentication; absent when nothing could be sent.
     pub request: Option<Request>,
     /// Its attempts; of more than 100 the first 10 and the last 90.
@@ -124,6 +134,10 @@ pub struct Attempt {
     pub duration_ms: u64,
     /// What it met.
     pub outcome: OutcomeWord,
+    /// Why there is no token: a stable slug.
+    pub trouble: Option<String>,
+    /// The status that the token endpoint answered.
+    pub token_status: Option<u16>,
     /// What that means.
     pub verdict: Verdict,
     /// The status that the endpoint answered.
@@ -149,6 +163,8 @@ pub enum OutcomeWord {
     Lost,
     /// The URL may not be called.
     Blocked,
+    /// There is no token to authenticate with; the endpoint wasn't called.
+    Token,
 }
 
 /// An endpoint's answer, with secrets masked.

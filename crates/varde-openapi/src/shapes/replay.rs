@@ -26,49 +26,96 @@ pub enum Render {
 #[serde(deny_unknown_fields)]
 pub struct ReplayMany {
     /// Those that ended so.
-    pub status: super::DeliveryStatus,
+    pub status: Ended,
+    /// Of this action only.
+    pub action: Option<String>,
+    /// Created at or after.
+    pub since: Option<Ms>,
+    /// Created before; default now, and never later.
+    pub until: Option<Ms>,
+    /// Counts, and sends nothing.
+    pub dry_run: Option<bool>,
+}
+
+/// How a delivery has ended.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// The endpoint has it.
+    Delivered,
+    /// The endpoint refused it for good, or nothing could be sent.
+    Rejected,
+    /// The window was over.
+    Exhausted,
+    /// A person ended it.
+    Canceled,
+}
+
+/// Which deliveries a bulk replay takes.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayFilter {
+    /// Those that ended so.
+    pub status: Ended,
     /// Of this action only.
     pub action: Option<String>,
     /// Created at or after.
     pub since: Option<Ms>,
     /// Created before.
-    pub until: Option<Ms>,
-    /// Which request is sent; default `original`.
-    pub render: Option<Render>,
-    /// Counts, and sends nothing.
-    pub dry_run: Option<bool>,
+    pub until: Ms,
+}
+
+/// What a bulk replay would take.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DryRun {
+    /// Always true.
+    #[schemars(extend("const" = true))]
+    pub dry_run: bool,
+    /// Which deliveries it would take.
+    pub filter: ReplayFilter,
+    /// How many there are.
+    pub matched: u64,
 }
 
 /// A bulk replay.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replay {
-    /// Its id; absent for a dry run.
-    pub id: Option<String>,
-    /// The workflow's id.
-    pub workflow: Option<String>,
+    /// Its id.
+    pub id: String,
     /// How it stands.
     pub status: ReplayStatus,
-    /// Deliveries that match.
-    pub matched: u64,
-    /// Deliveries repeated so far.
-    pub replayed: u64,
     /// When it was asked for.
-    pub created_at: Option<Ms>,
-    /// When it ended.
-    pub ended_at: Option<Ms>,
+    pub created_at: Ms,
+    /// Which deliveries it takes.
+    pub filter: ReplayFilter,
+    /// Deliveries that the filter found when it began.
+    pub matched: u64,
+    /// New deliveries made.
+    pub replayed: u64,
+    /// Old deliveries left out: replayed before, gone since, or with nothing to send.
+    pub skipped: u64,
+    /// How many of the new ones arrived.
+    pub delivered: u64,
+    /// How many were refused for good.
+    pub rejected: u64,
+    /// How many used up their window.
+    pub exhausted: u64,
+    /// How many were canceled.
+    pub canceled: u64,
+    /// How many haven't ended.
+    pub open: u64,
 }
 
 /// How a bulk replay stands.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplayStatus {
-    /// Nothing is sent.
-    DryRun,
     /// It goes on.
     Running,
-    /// All is repeated.
-    Completed,
-    /// A person ended it.
+    /// All are repeated; some of the new deliveries may still be open.
+    Done,
+    /// A person stopped it.
     Canceled,
 }

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use varde_core::outcome::Verdict;
 use varde_core::request::Method;
 
 use super::{Action, Headers, OutcomeWord, Record};
@@ -39,22 +40,31 @@ pub struct TestDraft {
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestResult {
-    /// What was sent, with keys masked; absent when nothing could be sent.
-    pub request: Option<TestRequest>,
-    /// The same as a shell command, with placeholders for secrets.
-    pub curl: Option<String>,
     /// What it met.
     pub outcome: OutcomeWord,
-    /// Why nothing was sent.
+    /// Why there is no token: a stable slug.
+    pub trouble: Option<String>,
+    /// The status that the token endpoint answered.
+    pub token_status: Option<u16>,
+    /// What that would mean for a delivery.
+    pub verdict: Verdict,
+    /// Why it wasn't delivered: a stable slug.
     pub reason: Option<String>,
-    /// What came back.
+    /// The same for people, where there is no answer that tells.
+    pub error: Option<String>,
+    /// What was sent, with keys masked.
+    pub request: TestRequest,
+    /// What came back; null where nothing did.
+    #[schemars(extend("x-nullable" = true))]
     pub response: Option<TestResponse>,
     /// How long it took.
     pub duration_ms: u64,
     /// What the action would pick from it.
     pub outputs: BTreeMap<String, Value>,
-    /// Why it would pick nothing.
+    /// Why some may be missing.
     pub outputs_note: Option<String>,
+    /// The same request as a shell command, with placeholders for secrets.
+    pub curl: String,
 }
 
 /// A request as it went out, with keys masked.
@@ -82,5 +92,5 @@ pub struct TestResponse {
     /// The body, to 16 KiB.
     pub body: String,
     /// Whether there was more.
-    pub truncated: Option<bool>,
+    pub truncated: bool,
 }

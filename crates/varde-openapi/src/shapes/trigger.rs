@@ -15,20 +15,37 @@ pub struct CreateTrigger {
     pub verify: Option<Verify>,
 }
 
-/// An inbound trigger to replace.
+/// An inbound trigger to replace. What was read may be put back as it is.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutTrigger {
+    /// As in the path.
+    #[schemars(extend("readOnly" = true))]
+    pub id: Option<String>,
+    /// The workflow's id.
+    #[schemars(extend("readOnly" = true))]
+    pub workflow: Option<String>,
+    /// Where it is called.
+    #[schemars(extend("readOnly" = true))]
+    pub url: Option<String>,
+    /// When it was made.
+    #[schemars(extend("readOnly" = true))]
+    pub created_at: Option<Ms>,
+    /// When it was changed last.
+    #[schemars(extend("readOnly" = true))]
+    pub updated_at: Option<Ms>,
     /// Its name, for people.
     #[schemars(length(min = 1, max = 200))]
     pub name: String,
     /// How its requests prove where they come from; default none.
     pub verify: Option<Verify>,
     /// Which fields become which properties.
+    #[schemars(length(max = 200))]
     pub mapping: Option<Vec<MappedField>>,
-    /// The property that is the record's id.
+    /// The property that is the record's id; a published trigger has one.
+    #[schemars(extend("x-nullable" = true))]
     pub r#match: Option<String>,
-    /// `published` enrolls; default `listening`, which only records.
+    /// `published` enrolls; without it the trigger stays as it is.
     pub state: Option<TriggerState>,
 }
 
@@ -50,10 +67,13 @@ pub struct Trigger {
     pub verify: Verify,
     /// Which fields become which properties.
     pub mapping: Vec<MappedField>,
-    /// The property that is the record's id.
+    /// The property that is the record's id; null while there is none.
+    #[schemars(required, extend("type" = ["string", "null"]))]
     pub r#match: Option<String>,
     /// When it was made.
-    pub created_at: Option<Ms>,
+    pub created_at: Ms,
+    /// When it was changed last.
+    pub updated_at: Ms,
 }
 
 /// Whether a trigger enrolls.
@@ -181,18 +201,27 @@ pub struct TriggerEvents {
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TriggerEvent {
-    /// Its id.
+    /// Its name within the trigger.
+    #[schemars(regex(pattern = "^evt_[0-9]+$"))]
     pub id: String,
     /// When it came.
     pub at: Ms,
-    /// What became of it.
-    pub status: Value,
-    /// Why it was refused.
+    /// The status that it was answered with.
+    pub status: u16,
+    /// Why it was refused: a stable slug.
     pub reason: Option<String>,
-    /// Its headers.
+    /// The same in words.
+    pub detail: Option<String>,
+    /// The enrollments that came of it.
+    pub enrollments: Option<Vec<String>>,
+    /// Its headers, with keys masked.
     pub headers: Headers,
-    /// Its body.
-    pub body: Value,
+    /// Its body, to 64 KiB.
+    pub body: String,
+    /// The exact bytes, where they are no text.
+    pub body_base64: Option<String>,
+    /// Whether there was more.
+    pub truncated: Option<bool>,
 }
 
 /// A field found in events.
@@ -213,4 +242,6 @@ pub struct SchemaField {
 pub struct Received {
     /// Of the enrollment, or of the event while the trigger only listens.
     pub id: String,
+    /// Of all enrollments, where a list of events came.
+    pub ids: Option<Vec<String>>,
 }
