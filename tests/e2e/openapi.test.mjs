@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
 
-import { calls, description, FILE, mistakesIn } from "./support/openapi.mjs";
+import { callOf, calls, description, FILE, mistakesIn } from "./support/openapi.mjs";
 import { contact, oneAction, quickly, stage } from "./support/stage.mjs";
 
 const { api, receiver, runtime } = await stage();
@@ -18,6 +18,16 @@ describe("the description", () => {
     assert.equal(answer.status, 200);
     assert.match(answer.headers.get("content-type"), /^application\/json/);
     assert.equal(await answer.text(), await readFile(FILE, "utf8"));
+  });
+
+  it("has every call of the router", async () => {
+    const router = await readFile(new URL("../../src/http.rs", import.meta.url), "utf8");
+    const arms = [...router.matchAll(/\((Get|Post|Put|Delete), \[([^\]]*)\]\)/g)].filter(([, , parts]) => !parts.includes(".."));
+    assert.ok(arms.length > 25, String(arms.length));
+    for (const [, method, parts] of arms) {
+      const path = parts.split(",").map((part) => part.trim()).map((part) => (part.startsWith('"') ? JSON.parse(part) : "x"));
+      assert.ok(callOf(method.toUpperCase(), `/${path.join("/")}`), `${method} /${path.join("/")}`);
+    }
   });
 
   it("has the version that runs", async () => {
