@@ -316,6 +316,18 @@ pub struct ActionStats {
     pub state: ActionState,
     /// Why it is paused.
     pub reason: Option<String>,
+    /// Its circuit breaker, while it is open in some shard.
+    pub breaker: Option<OpenBreaker>,
+}
+
+/// A circuit breaker that is open: few deliveries are tried, the others wait.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenBreaker {
+    /// Since when.
+    pub open_since: Ms,
+    /// When the endpoint is asked again.
+    pub next_probe: Ms,
 }
 
 /// Attempts by what they meant.
