@@ -64,8 +64,12 @@ fn operation(paths: &mut Paths<'_>) {
     let health = paths.describer.schema::<Health>();
     let call = Call::new("health", "operation", Nothing, "Says that the Worker runs.");
     paths.add("get", "/healthz", &[], call.answers(200, "It runs.", Some(health)));
-    let call = Call::new("metrics", "operation", Read, "The accounting of all workflows for Prometheus.");
-    paths.add("get", "/metrics", &[], call.answers_text(200, "Prometheus text.", "text/plain"));
+    let call = Call::new("metrics", "operation", Read, "The accounting for Prometheus.").query(
+        "workflow",
+        json!({"type": "string"}),
+        "Only this one.",
+    );
+    paths.add("get", "/metrics", &[404, 422], call.answers_text(200, "Prometheus text.", "text/plain"));
 }
 
 /// What an answer always has, though nobody has to send it.
