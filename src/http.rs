@@ -17,6 +17,7 @@ pub mod triggers;
 pub mod receive;
 pub mod secrets;
 pub mod tokens;
+pub mod import;
 pub mod inspector;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -124,6 +125,8 @@ async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Resp
         (Get, ["v1", "tokens"]) => tokens::list(call).await,
         (Post, ["v1", "tokens"]) => tokens::create(call).await,
         (Delete, ["v1", "tokens", id]) => tokens::delete(call, id).await,
+
+        (Post, ["v1", "import", "hubspot"]) => import::hubspot(call).await,
 
         (Post, ["v1", "inspect"]) => inspector::create(call).await,
         (Get, ["v1", "inspect", bin, "requests"]) => inspector::requests(call, bin).await,

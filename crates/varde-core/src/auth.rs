@@ -72,6 +72,7 @@ pub enum Auth {
 
 /// A version of HubSpot's request signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the variants are HubSpot's own words")]
 pub enum HubspotVersion {
@@ -82,6 +83,7 @@ pub enum HubspotVersion {
 
 /// Where an API key goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum KeyLocation {
     /// A request header.

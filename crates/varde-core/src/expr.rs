@@ -89,6 +89,7 @@ pub enum Expr {
 
 /// What an [`Expr`] can say about the record itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RecordField {
     /// Its id, as a string.
@@ -97,6 +98,7 @@ pub enum RecordField {
 
 /// How a time is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NowFormat {
     /// Unix milliseconds, a number.

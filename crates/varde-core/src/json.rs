@@ -32,6 +32,7 @@ pub const MAX_MISTAKES: usize = 100;
 
 /// One thing wrong with an input, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Mistake {
     /// JSON Pointer (RFC 6901) into the input; empty for the whole of it.
     pub pointer: String,

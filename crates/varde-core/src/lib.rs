@@ -2,7 +2,7 @@
 //!
 //! In scope: what a delivery may become and when ([`delivery`], [`outcome`], [`schedule`], [`rate`], [`breaker`]); what the
 //! request on the wire looks like ([`workflow`], [`render`], [`auth`], [`signature`]); what input is
-//! accepted ([`record`], [`endpoint_url`]).
+//! accepted ([`record`], [`endpoint_url`]); what other systems' workflows are here ([`import`]).
 //!
 //! Out of scope, and whose job it is instead: clocks and entropy (`ambient.rs` of the Worker; here they
 //! are arguments), storage and alarms (the Durable Objects), fetching (`sender.rs`), HTTP statuses of
@@ -36,6 +36,7 @@ pub mod curl;
 pub mod signature;
 pub mod secret;
 pub mod token;
+pub mod import;
 
 #[cfg(test)]
 mod arbitrary;

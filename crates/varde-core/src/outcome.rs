@@ -55,6 +55,7 @@ pub enum RetryAfter {
 
 /// What an outcome means for the delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The endpoint has it.

@@ -46,6 +46,7 @@ pub struct Output {
 
 /// What an output is made into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OutputType {
     /// A string; numbers and booleans become their text.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The methods that an action may use. Anything else turns into GET in the runtime, so it can't be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the variants are HTTP's own words")]
 pub enum Method {

@@ -19,26 +19,34 @@ pub const MAX_JITTER: f64 = 0.5;
 /// When a failed attempt is made again. The default is HubSpot's: after 1, 2, 4, … 256 minutes, then
 /// every 8 hours, up to 3 days after the first attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryPolicy {
     /// Gap after the first failed attempt.
+    #[cfg_attr(feature = "schema", schemars(range(min = MIN_FIRST_MS, max = MAX_GAP_MS)))]
     pub first_ms: u64,
     /// What each further gap is multiplied with, 1 to [`MAX_FACTOR`].
+    #[cfg_attr(feature = "schema", schemars(range(min = 1.0, max = MAX_FACTOR)))]
     pub factor: f64,
     /// Longest gap, at most [`MAX_GAP_MS`].
+    #[cfg_attr(feature = "schema", schemars(range(min = MIN_FIRST_MS, max = MAX_GAP_MS)))]
     pub max_ms: u64,
     /// No attempt starts later than this after the start of the first one.
+    #[cfg_attr(feature = "schema", schemars(range(max = MAX_WINDOW_MS)))]
     pub max_age_ms: u64,
     /// Share of the gap that dice may add (at the cap: take), 0 to [`MAX_JITTER`].
+    #[cfg_attr(feature = "schema", schemars(range(min = 0.0, max = MAX_JITTER)))]
     pub jitter: f64,
     /// How a number in `Retry-After` is read.
     pub retry_after_unit: RetryAfterUnit,
     /// Client errors that are retried nevertheless, e.g. 408 and 425.
+    #[cfg_attr(feature = "schema", schemars(length(max = 100), inner(range(min = 400, max = 499))))]
     pub also_retry: Vec<u16>,
 }
 
 /// The unit of a number in `Retry-After`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RetryAfterUnit {
     /// As HubSpot reads it.

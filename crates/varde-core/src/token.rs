@@ -13,6 +13,7 @@ pub const PREFIX: &str = "vrd_";
 
 /// What a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Everything, tests included: a draft test can send a secret anywhere its hosts allow.

@@ -68,6 +68,7 @@ pub struct Workflow {
 
 /// Whether deliveries wait for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Ordering {
     /// They don't.

@@ -1,10 +1,11 @@
 /**
  * The HTTP API as a caller sees it. Every error answer is held against RFC 9457, our own fields
- * included, whatever the test is about.
+ * included, and every request and answer against the API's description, whatever the test is about.
  */
 
 import assert from "node:assert/strict";
 
+import { conform } from "./openapi.mjs";
 import { until } from "./wait.mjs";
 
 /**
@@ -66,6 +67,7 @@ export class Api {
     const text = await response.text();
     const answer = { status: response.status, headers: response.headers, body: parse(response, text), text };
     if (answer.status >= 400) assertProblem(answer, `${method} ${path}`);
+    conform(method, path, options, answer);
     return answer;
   }
 

@@ -551,6 +551,7 @@ mod tests {
         let message = |timestamp| standard_webhooks::Message { id: "msg_1", timestamp, body: BODY };
         let signed = |timestamp| {
             standard_webhooks::sign(&standard_webhooks::Key::parse(key).unwrap(), &message(timestamp))
+                .unwrap()
         };
         let verify = json!({"type": "standard_webhooks", "secret": "s"});
         for (timestamp, expected) in [

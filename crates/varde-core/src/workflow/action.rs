@@ -61,6 +61,7 @@ enum Kind {
 
 /// What an enrollment does after a delivery that failed for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// It goes on with the next action, as HubSpot's do.
