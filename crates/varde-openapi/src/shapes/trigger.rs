@@ -127,10 +127,10 @@ pub enum Verify {
         secret: String,
         /// The header.
         header: String,
-        /// The hash.
-        algorithm: HmacAlgorithm,
-        /// How it is written.
-        encoding: HmacEncoding,
+        /// The hash; `sha256` where absent.
+        algorithm: Option<HmacAlgorithm>,
+        /// How it is written; `hex` where absent.
+        encoding: Option<HmacEncoding>,
         /// What stands before it, e.g. `sha256=`.
         prefix: Option<String>,
     },
