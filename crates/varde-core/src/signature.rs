@@ -1,7 +1,7 @@
 //! Signatures of requests: made for what we send, checked for what we receive.
 //!
-//! In scope: HubSpot's request signatures v1, v2 and v3 ([`hubspot`]) and both schemes of Standard
-//! Webhooks ([`standard_webhooks`]). Out of scope: which secret is in force
+//! In scope: HubSpot's request signatures v1, v2 and v3 ([`hubspot`]), both schemes of Standard Webhooks
+//! ([`standard_webhooks`]), and why a check fails ([`doctor`]). Out of scope: which secret is in force
 //! ([`crate::secret`]) and which headers a delivery gets ([`crate::auth`]).
 //!
 //! A check compares in constant time, is told the time, and says why it failed, in words for the person
@@ -10,6 +10,7 @@
 
 pub mod hubspot;
 pub mod standard_webhooks;
+pub mod doctor;
 
 use core::fmt;
 
