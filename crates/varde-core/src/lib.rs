@@ -34,6 +34,8 @@ pub mod oauth2;
 pub mod shown;
 pub mod curl;
 pub mod signature;
+pub mod preview;
+pub mod paste;
 pub mod secret;
 pub mod token;
 pub mod import;
