@@ -1,9 +1,13 @@
 //! Attempt number to delay. Knows time, not HTTP: what an answer means is [`crate::outcome`]'s.
 
+mod plan;
+
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::RetryAfter;
 use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, UnixMs};
+
+pub use plan::Planned;
 
 /// Shortest first gap that an action may ask for; below it a retry is a hammer.
 pub const MIN_FIRST_MS: u64 = 100;

@@ -41,6 +41,7 @@ pub use body::{Body, Field, MAX_FIELDS};
 pub(crate) use header::header_value;
 pub use header::{Header, HeaderName, InvalidHeaderName};
 pub use object_type::ObjectType;
+pub use retry::read_retry;
 pub use url_template::{FillError, UrlTemplate};
 
 /// Most actions of a workflow: with 64 KiB of outputs each, their outputs still fit a row of 2 MB.

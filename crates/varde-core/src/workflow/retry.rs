@@ -26,7 +26,8 @@ pub(super) fn read_rate_limit(node: Node<'_>) -> Option<RateLimit> {
     RateLimit::new(u32::try_from(requests?).ok()?, per_ms?)
 }
 
-pub(super) fn read_retry(node: Node<'_>) -> Option<RetryPolicy> {
+/// Reads a retry policy, each field with its default.
+pub fn read_retry(node: Node<'_>) -> Option<RetryPolicy> {
     let fields = node.fields(&[
         "first_ms",
         "factor",
