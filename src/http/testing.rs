@@ -1,5 +1,6 @@
-//! Routes for the end-to-end tests: counters, panics on demand. Only with the feature `testing`.
+//! Routes for the end-to-end tests: counters, panics on demand, rendering. Only with the feature `testing`.
 
+use varde_core::preview::Draft;
 use worker::{Response, Result};
 
 use crate::directory;
@@ -7,6 +8,9 @@ use crate::http::call::Call;
 use crate::http::error::Problem;
 use crate::outbox_do::protocol::{Acknowledged, OutboxCall};
 use crate::{metering, outbox, sweep};
+
+/// Largest vector, in bytes: the one that renders a body beyond the limit.
+const MAX_VECTOR: usize = 4 * 1_024 * 1_024;
 
 /// Answers a call below `/__testing`.
 pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Problem> {
@@ -32,12 +36,21 @@ pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Proble
         ["panic"] => panic!("asked to panic at the edge"),
         ["panic-outbox"] => panic_in_outbox(call, false).await,
         ["panic-alarm"] => panic_in_outbox(call, true).await,
+        ["render"] => render(call).await,
         ["sweep"] => {
             sweep::sweep(&call.env).await;
             Ok(Response::ok("swept")?)
         }
         _ => Err(Problem::not_found("test route", &rest.join("/"))),
     }
+}
+
+/// Renders a vector of `tests/vectors/render.json` without a workflow, so at any time and with any outputs.
+async fn render(call: &mut Call) -> Result<Response, Problem> {
+    let draft = Draft::parse(&call.json_within(MAX_VECTOR).await?).map_err(Problem::invalid)?;
+    let preview =
+        draft.preview().map_err(|reason| Problem::unprocessable(reason.code(), reason.to_string()))?;
+    Ok(Response::from_json(&preview.request)?)
 }
 
 async fn panic_in_outbox(call: &Call, in_alarm: bool) -> Result<Response, Problem> {
