@@ -263,19 +263,23 @@ impl Command {
 
     fn long(&mut self, at: usize, name: &str, value: &[u8]) -> Result<(), At> {
         let text = || String::from_utf8_lossy(value).into_owned();
-        let file = || Err((at, Fault::File { option: format!("--{name} {}", super::shortened(&text())) }));
+        let encoded = if name == "data-urlencode" { url_encoded(&text()) } else { None };
+        let reads_a_file = match name {
+            "header" | "data" | "data-ascii" | "data-binary" | "json" => value.starts_with(b"@"),
+            "data-urlencode" => encoded.is_none(),
+            "cookie" => !value.contains(&b'='),
+            "upload-file" | "config" => true,
+            _ => false,
+        };
+        if reads_a_file {
+            return Err((at, Fault::File { option: format!("--{name} {}", super::shortened(&text())) }));
+        }
         match name {
             "request" => self.method = Some(text()),
             "url" => self.take_url(at, text())?,
-            "header" if value.starts_with(b"@") => return file(),
             "header" => self.header(&text()),
-            "data" | "data-ascii" | "data-binary" if value.starts_with(b"@") => return file(),
             "data" | "data-ascii" | "data-binary" | "data-raw" => self.add_data(b"&", value),
-            "data-urlencode" => match url_encoded(&text()) {
-                Some(encoded) => self.add_data(b"&", encoded.as_bytes()),
-                None => return file(),
-            },
-            "json" if value.starts_with(b"@") => return file(),
+            "data-urlencode" => self.add_data(b"&", encoded.unwrap_or_default().as_bytes()),
             "json" => {
                 self.json = true;
                 self.add_data(b"", value);
@@ -284,10 +288,8 @@ impl Command {
             "oauth2-bearer" => self.header(&format!("Authorization: Bearer {}", text())),
             "user-agent" => self.agent = Some(text()),
             "referer" => self.referer = Some(text()),
-            "cookie" if !value.contains(&b'=') => return file(),
             "cookie" => self.cookies.push(text()),
             "form" | "form-string" => return Err((at, Fault::Multipart { option: format!("--{name}") })),
-            "upload-file" | "config" => return file(),
             "url-query" => return Err((at, Fault::UnknownOption { option: "--url-query".to_owned() })),
             _ => {}
         }

@@ -51,7 +51,7 @@ pub(super) fn read(text: &str, start: usize) -> Result<Pasted, At> {
     }
     let [method, scheme, authority, path] = pseudo;
     if request.method.is_empty() {
-        request.method = method.unwrap_or("GET").to_owned();
+        method.unwrap_or("GET").clone_into(&mut request.method);
     }
     let target = path.unwrap_or(target);
     let host = authority.or_else(|| request.header("host")).filter(|_| target.starts_with('/'));

@@ -135,13 +135,11 @@ impl Reader<'_> {
         if self.peek() == Some('"') {
             return self.double(bytes);
         }
-        match expansion(self.rest()) {
-            Some(found) => Err((at, Fault::Expansion { found })),
-            None => {
-                bytes.push(b'$');
-                Ok(())
-            }
+        if let Some(found) = expansion(self.rest()) {
+            return Err((at, Fault::Expansion { found }));
         }
+        bytes.push(b'$');
+        Ok(())
     }
 
     /// Bash's manual, section 3.1.2.4.

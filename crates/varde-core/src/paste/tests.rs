@@ -96,11 +96,13 @@ fn a_curl_command() {
     );
 }
 
+/// Arguments, and the method, URL, headers and body that they make.
+type Case = (&'static str, &'static str, &'static str, Vec<(String, String)>, &'static str);
+
 #[test]
 fn what_curl_would_send() {
     let form = ("Content-Type", "application/x-www-form-urlencoded");
     let json = [("Content-Type", "application/json"), ("Accept", "application/json")];
-    type Case = (&'static str, &'static str, &'static str, Vec<(String, String)>, &'static str);
     let cases: [Case; 20] = [
         ("a.example", "GET", "http://a.example/", vec![], ""),
         ("https://a.example?x", "GET", "https://a.example/?x", vec![], ""),
@@ -296,7 +298,8 @@ fn double_quoted(text: &str) -> String {
 }
 
 fn ansi_quoted(text: &str) -> String {
-    let bytes: String = text.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
+    let bytes: Vec<String> = text.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
+    let bytes = bytes.concat();
     format!("$'{bytes}'")
 }
 
@@ -308,7 +311,8 @@ proptest! {
         let mut request = Pasted { headers: request.headers.clone(), ..request.clone() };
         request.headers.insert(0, ("Host".to_owned(), authority));
         for end in ["\n", "\r\n"] {
-            let lines: String = request.headers.iter().map(|(name, value)| format!("{name}: {value}{end}")).collect();
+            let lines: Vec<String> = request.headers.iter().map(|(name, value)| format!("{name}: {value}{end}")).collect();
+            let lines = lines.concat();
             let mut text = format!("{} {target} HTTP/1.1{end}{lines}{end}", request.method);
             text.push_str(core::str::from_utf8(&request.body).unwrap());
             prop_assert_eq!(&parse(&text).unwrap(), &request);
@@ -319,8 +323,9 @@ proptest! {
     fn curl_commands_come_back(request in requests()) {
         let body = core::str::from_utf8(&request.body).unwrap();
         for quoted in [single_quoted, double_quoted, ansi_quoted] {
-            let headers: String =
+            let headers: Vec<String> =
                 request.headers.iter().map(|(name, value)| format!(" \\\n -H {}", quoted(&format!("{name}: {value}")))).collect();
+            let headers = headers.concat();
             let text = format!("curl -X {} {} -H content-type:{headers} --data-raw {}", request.method, quoted(&request.url), quoted(body));
             prop_assert_eq!(&parse(&text).unwrap(), &request, "{}", text);
         }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use varde_core::signature::doctor::{Mistake, Scheme};
 
-use world::{Mix, SIGNED_MS, Style, World, worlds, written};
+use world::{Mix, SIGNED_MS, Style, World, ascii, dotnet, html_safe, php, plain, slashes, worlds, written};
 
 const V1: Scheme = Scheme::HubspotV1;
 const V2: Scheme = Scheme::HubspotV2;
@@ -69,8 +69,8 @@ fn sent_url(world: &mut World, change: impl Fn(&str) -> String) {
 }
 
 fn set_url(world: &mut World, got: &str, sent: &str) {
-    world.got.url = got.to_owned();
-    world.sent.url = sent.to_owned();
+    got.clone_into(&mut world.got.url);
+    sent.clone_into(&mut world.sent.url);
 }
 
 fn header(world: &mut World, name: &str, value: &str) {
@@ -97,8 +97,9 @@ fn utf8(text: &str) -> Vec<u8> {
     text.as_bytes().to_vec()
 }
 
-const PLAIN: Style =
-    Style { spaced: false, ascii: false, slash: false, sorted: false, html: false, dotnet: false };
+const PLAIN: Style = Style { spaced: false, sorted: false, letter: plain };
+const SPACED: Style = Style { spaced: true, ..PLAIN };
+const PYTHON: Style = Style { letter: ascii, ..SPACED };
 
 mistakes! {
     timestamp_stale [V3, SW] |w| w.got.now = SIGNED_MS + 600_000;
@@ -225,17 +226,17 @@ mistakes! {
     v3_escapes_kept [V3] |w| w.signed_url = Some(w.sent.url.clone());
     v3_escapes_decoded [V2] |w| sent_url(w, |url| url.replace("%3A", ":").replace("%2F", "/"));
 
-    body_json_compact [V1, V2, V3, SW, GH, SHOP] |w| w.got.body = written(&w.json, Style { spaced: true, ..PLAIN }).into_bytes();
+    body_json_compact [V1, V2, V3, SW, GH, SHOP] |w| w.got.body = written(&w.json, SPACED).into_bytes();
     body_json_javascript [V3, SW] |w| w.bodies("{\"b\": 1.0, \"2\": \"é\", \"1\": [ ]}", "{\"1\":[],\"2\":\"é\",\"b\":1}");
-    body_json_python [V3, SW, GH] |w| sent_json(w, Style { spaced: true, ascii: true, ..PLAIN });
-    body_json_spaced [V3, SW] |w| sent_json(w, Style { spaced: true, ..PLAIN });
-    body_json_ascii [V3, SW] |w| sent_json(w, Style { ascii: true, ..PLAIN });
-    body_json_php [V3, SW] |w| sent_json(w, Style { ascii: true, slash: true, ..PLAIN });
-    body_json_slashes [V3, SW] |w| sent_json(w, Style { slash: true, ..PLAIN });
+    body_json_python [V3, SW, GH] |w| sent_json(w, PYTHON);
+    body_json_spaced [V3, SW] |w| sent_json(w, SPACED);
+    body_json_ascii [V3, SW] |w| sent_json(w, Style { letter: ascii, ..PLAIN });
+    body_json_php [V3, SW] |w| sent_json(w, Style { letter: php, ..PLAIN });
+    body_json_slashes [V3, SW] |w| sent_json(w, Style { letter: slashes, ..PLAIN });
     body_json_sorted [V3, SW] |w| sent_json(w, Style { sorted: true, ..PLAIN });
-    body_json_go [V3, SW] |w| sent_json(w, Style { sorted: true, html: true, ..PLAIN });
-    body_json_html_safe [V3, SW] |w| sent_json(w, Style { html: true, ..PLAIN });
-    body_json_dotnet [V3, SW] |w| sent_json(w, Style { dotnet: true, ..PLAIN });
+    body_json_go [V3, SW] |w| sent_json(w, Style { sorted: true, letter: html_safe, ..PLAIN });
+    body_json_html_safe [V3, SW] |w| sent_json(w, Style { letter: html_safe, ..PLAIN });
+    body_json_dotnet [V3, SW] |w| sent_json(w, Style { letter: dotnet, ..PLAIN });
     body_json_indented [V3, SW] |w| w.sent.body = serde_json::to_vec_pretty(&w.json).unwrap();
     body_json_string [V3, SW] |w| w.sent.body = serde_json::to_vec(&text(w)).unwrap();
     body_json_string_opened [V3, SW] |w| w.got.body = serde_json::to_vec(&text(w)).unwrap();
@@ -281,7 +282,7 @@ const PAIRS: &[Pair] = &[
         w.got.url = w.got.url.replace("https:", "http:");
     }),
     (V2, ["url_scheme", "url_port_removed"], |w| {
-        w.got.url = w.got.url.replace("https:", "http:").replace(".example", ".example:3000")
+        w.got.url = w.got.url.replace("https:", "http:").replace(".example", ".example:3000");
     }),
     (V3, ["url_scheme", "url_host"], |w| {
         header(w, "X-Forwarded-Host", "public.example");
@@ -329,7 +330,7 @@ const PAIRS: &[Pair] = &[
     }),
     (V2, ["url_path_only", "body_json_compact"], |w| {
         sent_url(w, |url| url[url.find(".example").unwrap() + 8..].to_owned());
-        w.got.body = written(&w.json, Style { spaced: true, ..PLAIN }).into_bytes();
+        w.got.body = written(&w.json, SPACED).into_bytes();
     }),
     (V2, ["hmac_for_hash", "url_scheme"], |w| {
         w.mix = Some(Mix::Hmac);
@@ -340,12 +341,12 @@ const PAIRS: &[Pair] = &[
         w.written = Some(|digest| STANDARD.encode(digest));
     }),
     (V3, ["body_json_python", "signature_hex"], |w| {
-        sent_json(w, Style { spaced: true, ascii: true, ..PLAIN });
+        sent_json(w, PYTHON);
         w.written = Some(|digest| hex::encode(digest));
     }),
     (V3, ["timestamp_in_seconds", "body_json_compact"], |w| {
         w.sent.timestamp = Some(seconds().to_string());
-        w.got.body = written(&w.json, Style { spaced: true, ..PLAIN }).into_bytes();
+        w.got.body = written(&w.json, SPACED).into_bytes();
     }),
     (V3, ["url_scheme", "timestamp_stale"], |w| {
         w.got.now = SIGNED_MS + 600_000;
@@ -353,7 +354,7 @@ const PAIRS: &[Pair] = &[
     }),
     (SW, ["secret_not_decoded", "body_json_compact"], |w| {
         sent_key(w, |secret| utf8(&secret[6..]));
-        w.got.body = written(&w.json, Style { spaced: true, ..PLAIN }).into_bytes();
+        w.got.body = written(&w.json, SPACED).into_bytes();
     }),
     (SW, ["secret_prefix_kept", "body_newline_removed"], |w| {
         sent_key(w, utf8);
@@ -361,7 +362,7 @@ const PAIRS: &[Pair] = &[
     }),
     (SW, ["timestamp_in_milliseconds", "body_json_python"], |w| {
         w.sent.timestamp = Some(format!("{}000", seconds()));
-        sent_json(w, Style { spaced: true, ascii: true, ..PLAIN });
+        sent_json(w, PYTHON);
     }),
     (GH, ["secret_trimmed", "body_newline_added"], |w| {
         got_secret(w, |secret| format!("{secret}\n"));
@@ -369,7 +370,7 @@ const PAIRS: &[Pair] = &[
     }),
     (GH, ["body_crlf_to_lf", "body_newline_removed"], |w| w.bodies("a\r\nb\r\n", "a\nb")),
     (SHOP, ["signature_hex", "body_json_php"], |w| {
-        sent_json(w, Style { ascii: true, slash: true, ..PLAIN });
+        sent_json(w, Style { letter: php, ..PLAIN });
         w.written = Some(|digest| hex::encode(digest));
     }),
 ];

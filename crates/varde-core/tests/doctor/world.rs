@@ -157,12 +157,8 @@ impl World {
         {
             headers.push((header.to_owned(), timestamp.clone()));
         }
-        let texts = |list: &'_ [String]| list.to_vec();
         let (secrets, previous, public) =
             (texts(&got.secrets), texts(&got.previous), texts(&got.public_urls));
-        let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
-        let previous: Vec<&str> = previous.iter().map(String::as_str).collect();
-        let public: Vec<&str> = public.iter().map(String::as_str).collect();
         let received = Received { method: &got.method, uri: &got.url, headers: &headers, body: &got.body };
         diagnose(&Case {
             previous_secrets: &previous,
@@ -172,6 +168,10 @@ impl World {
             ..Case::new(received, &secrets)
         })
     }
+}
+
+fn texts(list: &[String]) -> Vec<&str> {
+    list.iter().map(String::as_str).collect()
 }
 
 /// A request that is signed rightly.
@@ -241,20 +241,50 @@ fn members() -> impl Strategy<Value = Map<String, Value>> {
 }
 
 /// How a writer of JSON writes it; a naive one, for the values of [`worlds`].
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Style {
     pub spaced: bool,
-    pub ascii: bool,
-    pub slash: bool,
     pub sorted: bool,
-    pub html: bool,
-    pub dotnet: bool,
+    pub letter: fn(char) -> String,
+}
+
+/// As it is, but for what JSON has to escape.
+pub fn plain(letter: char) -> String {
+    match letter {
+        '"' | '\\' => format!("\\{letter}"),
+        other => other.to_string(),
+    }
+}
+
+pub fn ascii(letter: char) -> String {
+    if letter.is_ascii() { plain(letter) } else { format!("\\u{:04x}", letter as u32) }
+}
+
+pub fn slashes(letter: char) -> String {
+    if letter == '/' { "\\/".to_owned() } else { plain(letter) }
+}
+
+pub fn php(letter: char) -> String {
+    if letter == '/' { "\\/".to_owned() } else { ascii(letter) }
+}
+
+pub fn html_safe(letter: char) -> String {
+    if "<>&".contains(letter) { format!("\\u{:04x}", letter as u32) } else { plain(letter) }
+}
+
+pub fn dotnet(letter: char) -> String {
+    if letter.is_ascii() && !"\"<>&'+`".contains(letter) {
+        plain(letter)
+    } else {
+        format!("\\u{:04X}", letter as u32)
+    }
 }
 
 pub fn written(value: &Value, style: Style) -> String {
     let (comma, colon) = if style.spaced { (", ", ": ") } else { (",", ":") };
+    let string = |text: &str| format!("\"{}\"", text.chars().map(style.letter).collect::<String>());
     match value {
-        Value::String(text) => string(text, style),
+        Value::String(text) => string(text),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(|item| written(item, style)).collect();
             format!("[{}]", items.join(comma))
@@ -265,30 +295,10 @@ pub fn written(value: &Value, style: Style) -> String {
                 members.sort_by_key(|(name, _)| name.as_str());
             }
             let member = |(name, value): &(&String, &Value)| {
-                format!("{}{colon}{}", string(name, style), written(value, style))
+                format!("{}{colon}{}", string(name), written(value, style))
             };
             format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(comma))
         }
         other => other.to_string(),
     }
-}
-
-fn string(text: &str, style: Style) -> String {
-    let mut out = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' if style.dotnet => out.push_str("\\u0022"),
-            '<' | '>' | '&' | '\'' | '+' if style.dotnet => {
-                out.push_str(&format!("\\u{:04X}", character as u32))
-            }
-            '"' | '\\' => out.extend(['\\', character]),
-            '/' if style.slash => out.push_str("\\/"),
-            '<' | '>' | '&' if style.html => out.push_str(&format!("\\u{:04x}", character as u32)),
-            other if style.dotnet && !other.is_ascii() => out.push_str(&format!("\\u{:04X}", other as u32)),
-            other if style.ascii && !other.is_ascii() => out.push_str(&format!("\\u{:04x}", other as u32)),
-            other => out.push(other),
-        }
-    }
-    out.push('"');
-    out
 }
