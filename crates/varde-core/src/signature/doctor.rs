@@ -53,9 +53,9 @@ use scheme::Refusal;
 use search::{Effort, Hit, Space};
 use written::Written;
 
-/// Bytes that a search hashes at most, where the caller doesn't say: about 30 ms in a browser. For a body
-/// of 100 KB that is each likely mistake alone; for one of 1 KB all pairs too.
-pub const QUICK_BYTES: u64 = 6_000_000;
+/// Bytes that a search hashes at most, where the caller doesn't say. There are some 200 single mistakes, so
+/// for a body of 100 KB that is each of them; for one of a few KB all pairs too.
+pub const QUICK_BYTES: u64 = 24_000_000;
 /// A bound for a search that may take a second or two: all pairs for a body of 10 KB.
 pub const THOROUGH_BYTES: u64 = 200_000_000;
 

@@ -387,6 +387,31 @@ fn common_pairs() {
     }
 }
 
+/// Also the unlikely mistakes are found in a body of 100 KB, within the bound.
+#[test]
+fn a_large_body_is_searched_for_each_single_mistake() {
+    use varde_core::signature::doctor::QUICK_BYTES;
+    let unlikely: [(&str, fn(&mut World)); 4] = [
+        ("url_www", |w| sent_url(w, |url| url.replace("https://", "https://www."))),
+        ("secret_encoded", |w| sent_key(w, |secret| utf8(&STANDARD.encode(secret)))),
+        ("body_base64", |w| w.sent.body = utf8(&STANDARD.encode(&w.sent.body))),
+        ("url_parameter_dropped", |w| {
+            sent_url(w, |url| url.split_once('&').unwrap().0.to_owned() + "&a=J%C3%B8r%2Fn")
+        }),
+    ];
+    proptest!(ProptestConfig::with_cases(1), |(world in worlds(V3))| {
+        for (code, make) in unlikely {
+            let mut made = world.clone();
+            let body = format!("[{}0]", "{\"name\": \"J\u{f8}rgen\"}, ".repeat(5_000)).into_bytes();
+            prop_assert!(body.len() > 90_000);
+            made.both(|it| it.body.clone_from(&body));
+            make(&mut made);
+            names(&made, &[code])?;
+            prop_assert!(made.diagnosis().search.hashed_bytes <= QUICK_BYTES);
+        }
+    });
+}
+
 /// What is right needs no explanation.
 #[test]
 fn a_right_signature_is_valid() {
