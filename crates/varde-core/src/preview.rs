@@ -149,6 +149,9 @@ fn added(auth: &Auth) -> Vec<Added> {
         Auth::Basic { username, secret } => {
             vec![header("authorization", format!("Basic <base64 of {username}:{secret}>"))]
         }
+        Auth::Oauth2ClientCredentials(client) => {
+            vec![header("authorization", format!("Bearer <token for {}>", client.secret))]
+        }
     };
     added.extend([
         header(standard_webhooks::ID_HEADER, "<id of the delivery>"),
@@ -169,6 +172,7 @@ mod tests {
     use super::*;
     use crate::auth::{AttemptStamp, apply};
     use crate::ids::DeliveryId;
+    use crate::oauth2::Token;
     use crate::secret::{Secret, SecretInForce};
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -182,7 +186,7 @@ mod tests {
         })
     }
 
-    fn auths() -> [Value; 8] {
+    fn auths() -> [Value; 9] {
         [
             json!({"type": "none"}),
             json!({"type": "hubspot_signature", "secret": "app"}),
@@ -192,20 +196,22 @@ mod tests {
             json!({"type": "api_key", "location": "query", "name": "Key", "secret": "key"}),
             json!({"type": "bearer", "secret": "token"}),
             json!({"type": "basic", "username": "ada", "secret": "word"}),
+            json!({"type": "oauth2_client_credentials", "token_url": "https://login.example/token", "client_id": "varde", "secret": "client"}),
         ]
     }
 
     /// A preview must not promise another header than an attempt sends.
     #[test]
     fn adds_what_an_attempt_adds() {
-        let secret = Secret::new(SECRET).unwrap();
+        let (secret, token) = (Secret::new(SECRET).unwrap(), Token::placeholder());
         for auth in auths() {
             let draft = Draft::parse(&input(&auth)).unwrap();
             let Preview { request, added } = draft.preview().unwrap();
             let in_force = SecretInForce { current: &secret, previous: None, hosts: &[] };
             let stamp =
                 AttemptStamp { delivery: DeliveryId::mint(UnixMs(9), 0, 7), number: 1, now: UnixMs(9) };
-            let outgoing = apply(draft.action.auth(), &request, Some(in_force), &stamp).unwrap();
+            let outgoing =
+                apply(draft.action.auth(), &request, Some(in_force), Some(&token), &stamp).unwrap();
             let expected: Vec<&str> =
                 outgoing.headers[request.headers.len()..].iter().map(|(name, _)| &**name).collect();
             let in_headers: Vec<&str> = added
@@ -231,7 +237,7 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join("\n")
         };
-        let [_, both, v1, hooks, key, parameter, bearer, basic] = auths();
+        let [_, both, v1, hooks, key, parameter, bearer, basic, oauth2] = auths();
         for (auth, part) in [
             (
                 both,
@@ -243,6 +249,7 @@ mod tests {
             (parameter, "Key: <key>"),
             (bearer, "authorization: Bearer <token>"),
             (basic, "authorization: Basic <base64 of ada:word>"),
+            (oauth2, "authorization: Bearer <token for client>"),
         ] {
             assert!(shown(&auth).contains(part), "{auth}: {}", shown(&auth));
         }

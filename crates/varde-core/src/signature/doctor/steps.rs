@@ -63,8 +63,9 @@ pub(super) fn no_signature() -> NextStep {
 }
 
 fn signature_steps(signature: &str, add: &mut impl FnMut(&'static str, String)) {
-    if signature.contains("v1a,") {
-        add("asymmetric_signature", "`v1a,` signatures are made with an ed25519 key: they are checked with the public key (`whpk_…`), not with a secret.".to_owned());
+    if signature.contains("v1a,") && written::read(signature).is_empty() {
+        add("asymmetric_signature", "`v1a,` signatures are made with an ed25519 key: they are checked with the sender's public key (`whpk_…`), and which changed bytes broke one can't be tried out. Look for a body that was parsed and written again.".to_owned());
+        return;
     }
     if !written::read(signature).is_empty() {
         return;
