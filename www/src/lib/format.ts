@@ -12,7 +12,7 @@ export function duration(ms: number): string {
     [SECOND, "s"],
   ];
   for (const [size, name] of units) {
-    if (ms >= size) return `${Number((ms / size).toPrecision(ms / size < 10 ? 2 : 3))} ${name}`;
+    if (ms >= size) return `${ms / size < 10 ? Number((ms / size).toPrecision(2)) : Math.round(ms / size)} ${name}`;
   }
   return `${Math.round(ms)} ms`;
 }
@@ -28,6 +28,8 @@ export function moment(ms: number): string {
 export function relative(ms: number, now: number): string {
   const gap = ms - now;
   if (Math.abs(gap) < SECOND) return "now";
+  // Seconds are whole here: it ticks.
+  if (Math.abs(gap) < MINUTE) return gap < 0 ? `${Math.round(-gap / SECOND)} s ago` : `in ${Math.round(gap / SECOND)} s`;
   return gap < 0 ? `${duration(-gap)} ago` : `in ${duration(gap)}`;
 }
 
