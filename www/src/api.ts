@@ -189,9 +189,13 @@ export interface Stats extends Counts {
 
 export interface TestAnswer {
   request?: { method: string; url: string; http_headers: Record<string, string>; body: string };
-  response?: { status: number; headers: Record<string, string>; body: string; truncated?: boolean };
+  response?: { status: number; headers: Record<string, string>; body: string; truncated?: boolean } | null;
   outcome?: string;
   reason?: string;
+  /** Where there is no response: why, in words. */
+  error?: string;
+  /** Why some outputs are missing. */
+  outputs_note?: string;
   duration_ms?: number;
   outputs?: Fields;
   curl?: string;
@@ -273,10 +277,13 @@ export interface TriggerEvents {
   items: {
     id: string;
     at: number;
-    status: number | string;
+    status: number;
     reason?: string;
+    detail?: string;
+    enrollments?: string[];
     headers: Record<string, string>;
-    body: Json;
+    body: string;
+    truncated?: boolean;
   }[];
   schema: { pointer: string; type: OutputType; sample: Json }[];
 }
@@ -284,11 +291,19 @@ export interface TriggerEvents {
 export interface BulkReplay {
   id: string;
   status: "running" | "done" | "canceled";
-  dry_run: boolean;
+  created_at: number;
+  filter: { status: string; action?: string; since?: number; until?: number };
   matched: number;
   replayed: number;
-  created_at?: number;
-  [more: string]: unknown;
+  skipped: number;
+  delivered: number;
+  open: number;
+}
+
+/** The answer to a dry run, which leaves nothing behind. */
+export interface DryRun {
+  dry_run: true;
+  matched: number;
 }
 
 export interface Imported {
