@@ -3,7 +3,7 @@ import { rememberBin } from "./bins";
 
 // The demo: what a person would do by hand with the first webhook, all of it by the API.
 
-const WORKFLOW = "demo";
+export const DEMO = "demo-order";
 const FAILURES = 2;
 const FIRST_RETRY_MS = 2_000;
 
@@ -31,20 +31,20 @@ export async function makeDemo(api: Api, origin: string): Promise<{ delivery: st
     const known = JSON.parse(sessionStorage.getItem(SECRETS_KEY) ?? "{}") as Record<string, string>;
     sessionStorage.setItem(SECRETS_KEY, JSON.stringify({ ...known, [bin.id]: secret.value }));
   }
-  await api.put(of(WORKFLOW), workflow(`${origin}/inspect/${bin.id}/orders`, name, await shards(api)));
+  await api.put(of(DEMO), workflow(`${origin}/inspect/${bin.id}/orders`, name, await shards(api)));
   const record = {
     id: String(1_000 + Math.floor(Math.random() * 9_000)),
     properties: { email: "ada@example.com", firstname: "Ada", lifecyclestage: "customer" },
   };
-  const { id } = await api.post<{ id: string }>(of(WORKFLOW, "enrollments"), { record });
-  const enrollment = await api.get<Enrollment>(of(WORKFLOW, "enrollments", id));
+  const { id } = await api.post<{ id: string }>(of(DEMO, "enrollments"), { record });
+  const enrollment = await api.get<Enrollment>(of(DEMO, "enrollments", id));
   return { delivery: enrollment.deliveries[0]!.id };
 }
 
 /** Of a demo that is there already: they are fixed. */
 async function shards(api: Api): Promise<number> {
   try {
-    return (await api.get<Workflow>(of(WORKFLOW))).shards ?? 1;
+    return (await api.get<Workflow>(of(DEMO))).shards ?? 1;
   } catch (error) {
     if (error instanceof Problem && error.status === 404) return 1;
     throw error;
@@ -53,7 +53,7 @@ async function shards(api: Api): Promise<number> {
 
 function workflow(url: string, secret: string, shards: number): Workflow {
   return {
-    name: "Demo",
+    name: "Demo: an order",
     object_type: "contact",
     shards,
     actions: [
