@@ -183,9 +183,13 @@ test("what was recorded stays text, whatever it holds", { skip }, async () => {
   await signIn(page, runtime.adminToken);
   for (const hash of ["#/", "#/workflows/hostile", `#/workflows/hostile/deliveries/${deliveries[0].id}`, `#/workflows/hostile/enrollments/${id}`, `#/inspector/${bin.id}`]) {
     await visit(page, hash);
-    await page.getByText("<script>window.__run = true</script>").first().waitFor();
+    const text = page.getByText("<script>window.__run = true</script>").filter({ visible: true }).first();
+    await text.waitFor();
     for (const section of await page.getByRole("button", { name: "Open all" }).all()) await section.click();
-    if (hash.includes("deliveries")) await page.getByRole("tab", { name: "Request" }).click();
+    if (hash.includes("deliveries")) {
+      await page.getByRole("tab", { name: "Request" }).click();
+      await text.waitFor();
+    }
     assert.equal(await page.evaluate(() => window.__run), undefined, hash);
     assert.equal(await page.locator("main script, main img").count(), 0, hash);
   }

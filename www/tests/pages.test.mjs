@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
 import { stage } from "../../tests/e2e/support/stage.mjs";
-import { assertAccessible, assertFits, assertNoTrouble, openPage, signIn, skip, startBrowser, visit } from "./support/browser.mjs";
+import { assertNoTrouble, findings, openPage, signIn, skip, startBrowser, visit } from "./support/browser.mjs";
 import { furnish } from "./support/furnish.mjs";
 
 /** Script of the first page, gzipped, wasm apart. */
@@ -23,16 +23,15 @@ for (const colorScheme of ["light", "dark"]) {
   for (const viewport of [PHONE, DESK]) {
     test(`every page is accessible and fits: ${colorScheme}, ${viewport.width} px`, { skip }, async () => {
       const page = await openPage(browser, runtime.url, { colorScheme, viewport, reducedMotion: "reduce" });
-      await assertAccessible(page, "the sign-in");
-      await assertFits(page, "the sign-in");
+      const found = await findings(page, "the sign-in");
       await signIn(page, runtime.adminToken);
       for (const { name, hash, ready } of pages) {
         await visit(page, hash);
         await page.getByText(ready).first().waitFor();
-        for (const section of await page.locator("main details:not([open])").all()) await section.evaluate((details) => (details.open = true));
-        await assertAccessible(page, name);
-        await assertFits(page, name);
+        await page.evaluate(() => document.querySelectorAll("main details").forEach((details) => (details.open = true)));
+        found.push(...(await findings(page, name)));
       }
+      assert.equal(found.join("\n"), "");
       assertNoTrouble(page);
     });
   }

@@ -12,7 +12,7 @@ import { chromium } from "playwright-core";
 /** Where browsers are: told, or Debian's. */
 const EXECUTABLE = process.env.VARDE_CHROMIUM ?? "/usr/bin/chromium";
 /** How long a page may take to show something. The machine may be busy. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = Number(process.env.VARDE_PATIENCE_MS ?? 60_000);
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -89,27 +89,18 @@ export async function visit(page, hash) {
 }
 
 /**
- * No accessibility finding that is serious or worse, by axe-core.
+ * The accessibility findings that are serious or worse, by axe-core, and whether something is wider than the window.
  *
  * @param {import("playwright-core").Page} page
- * @param {string} what said in the error
+ * @param {string} what said in each finding
+ * @returns {Promise<string[]>}
  */
-export async function assertAccessible(page, what) {
+export async function findings(page, what) {
   // By the debugger's own way in: the page's policy lets no script be added.
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-  const told = serious.map(({ id, help, nodes }) => `${id}: ${help}\n${nodes.map(({ html, failureSummary }) => `  ${html}\n  ${failureSummary}`).join("\n")}`);
-  assert.deepEqual(told, [], `${what} is accessible`);
-}
-
-/**
- * Nothing is wider than the window.
- *
- * @param {import("playwright-core").Page} page
- * @param {string} what said in the error
- */
-export async function assertFits(page, what) {
+  const told = serious.map(({ id, help, nodes }) => `${what}: ${id}: ${help}\n${nodes.map(({ html, failureSummary }) => `  ${html}\n  ${failureSummary}`).join("\n")}`);
   const [inner, scroll] = await page.evaluate(() => [document.documentElement.clientWidth, document.documentElement.scrollWidth]);
-  assert.ok(scroll <= inner, `${what} is ${scroll} px wide in a window of ${inner}`);
+  return scroll <= inner ? told : [...told, `${what} is ${scroll} px wide in a window of ${inner}`];
 }

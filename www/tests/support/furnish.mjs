@@ -52,12 +52,12 @@ export async function furnish(api, origin) {
     ],
   });
   await api.workflow("refused", oneAction(refusing.url, {}, { name: "Refused by the other side" }));
-  for (const [id, dealname] of [["501", "100 cairns"], ["502", "A lighthouse"]]) {
-    await api.enroll("ship", { id, properties: { dealname, amount: 1250 } }, { event: { source: "shop" } });
-  }
   const { id: enrollment } = await api.enroll("ship", { id: "503", properties: { dealname: "Two towers", amount: 80 } });
   const delivered = await api.settled("ship", enrollment, "delivered", "create-order");
   const waiting = await api.attempted("ship", enrollment, 1, "tell-chat");
+  for (const [id, dealname] of [["501", "100 cairns"], ["502", "A lighthouse"]]) {
+    await api.enroll("ship", { id, properties: { dealname, amount: 1250 } }, { event: { source: "shop" } });
+  }
   const { id: lost } = await api.enroll("refused", { id: "9", properties: {} });
   await api.ended("refused", lost);
   await api.done("POST", "/v1/workflows/refused/replays", { status: "rejected" });
@@ -66,7 +66,7 @@ export async function furnish(api, origin) {
     { name: "the workflows", hash: "#/workflows", ready: "Ship closed deals" },
     { name: "a new workflow", hash: "#/workflows/+new", ready: "Preview" },
     { name: "a workflow's deliveries", hash: "#/workflows/ship", ready: "delivered" },
-    { name: "a workflow's actions", hash: "#/workflows/ship/edit", ready: "100 cairns" },
+    { name: "a workflow's actions", hash: "#/workflows/ship/edit", ready: "A lighthouse" },
     { name: "enrolling", hash: "#/workflows/ship/enroll", ready: "Copy as curl" },
     { name: "the bulk replays", hash: "#/workflows/refused/replays", ready: "Sent again" },
     { name: "a delivery that arrived", hash: `#/workflows/ship/deliveries/${delivered.id}`, ready: "Attempt 3: 200" },
