@@ -15,6 +15,8 @@ export class Sources {
   /** What previews and tests are rendered from. */
   record = $state.raw<Json>(null);
   event = $state.raw<Json>();
+  /** The enrollment that they are from; empty where they are made up. */
+  from = $state("");
   /** Outputs of actions that were tested here, by action. */
   tested = $state.raw<Record<string, Fields>>({});
 
