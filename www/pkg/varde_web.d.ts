@@ -11,52 +11,6 @@ export interface VardeError extends Error {
     errors?: { pointer: string; message: string }[];
 }
 
-/** Bytes for showing; `base64` is there where they aren't UTF-8, and `text` is lossy then. */
-export interface Bytes {
-    text: string;
-    base64?: string;
-}
-
-export type Scheme = "hubspot_v1" | "hubspot_v2" | "hubspot_v3" | "standard_webhooks" | "hmac";
-
-/** A signed request that somebody asks about. */
-export interface SignatureCase {
-    method: string;
-    /** The full URL. */
-    url: string;
-    headers: [name: string, value: string][];
-    /** The body as text; or as bytes, in `body_base64`. */
-    body?: string;
-    body_base64?: string;
-    /** As typed or pasted; at most 10. */
-    secrets: string[];
-    /** Those that were in force before. */
-    previous_secrets?: string[];
-    /** A plain HMAC-SHA256 of the body, where its header isn't GitHub's or Shopify's. */
-    hmac?: { header: string; encoding?: "hex" | "base64"; prefix?: string };
-    /** Unix milliseconds. */
-    now: number;
-}
-
-export interface Verified {
-    /** Whether there is a signature and all of them are valid. */
-    valid: boolean;
-    schemes: Checked[];
-}
-
-export interface Checked {
-    scheme: Scheme;
-    /** The header that holds the signature, in lower case. */
-    header: string;
-    valid: boolean;
-    /** Which of the secrets made the signature, from 0. */
-    secret?: number;
-    /** Why it isn't valid. */
-    code?: string;
-    message?: string;
-    /** The bytes that the scheme signs; v1 and v2 of HubSpot hash the secret in front of them. */
-    signed: Bytes;
-}
 
 export interface PreviewInput {
     /** An action as the API takes it. */
@@ -133,22 +87,14 @@ export function schedule(input: ScheduleInput | string): Schedule;
 export function validate_action(input: Json): Json;
 
 /**
- * Checks a workflow and returns it with all defaults filled in.
+ * Checks a workflow and returns it with all defaults filled in. URLs of the developer's own machine pass
+ * here; whether a Worker may call them is the Worker's to say.
  *
  * # Errors
  *
  * Throws a `VardeError` with all mistakes.
  */
 export function validate_workflow(input: Json): Json;
-
-/**
- * Checks a request with every scheme whose signature it carries.
- *
- * # Errors
- *
- * Throws a `VardeError` when the input can't be read.
- */
-export function verify(input: SignatureCase | string): Verified;
 
 export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembly.Module;
 
@@ -158,7 +104,6 @@ export interface InitOutput {
     readonly schedule: (a: any) => [number, number, number];
     readonly validate_action: (a: any) => [number, number, number];
     readonly validate_workflow: (a: any) => [number, number, number];
-    readonly verify: (a: any) => [number, number, number];
     readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_realloc: (a: number, b: number, c: number, d: number) => number;
     readonly __wbindgen_exn_store: (a: number) => void;

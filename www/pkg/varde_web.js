@@ -52,7 +52,8 @@ export function validate_action(input) {
 }
 
 /**
- * Checks a workflow and returns it with all defaults filled in.
+ * Checks a workflow and returns it with all defaults filled in. URLs of the developer's own machine pass
+ * here; whether a Worker may call them is the Worker's to say.
  *
  * # Errors
  *
@@ -62,23 +63,6 @@ export function validate_action(input) {
  */
 export function validate_workflow(input) {
     const ret = wasm.validate_workflow(input);
-    if (ret[2]) {
-        throw takeFromExternrefTable0(ret[1]);
-    }
-    return takeFromExternrefTable0(ret[0]);
-}
-
-/**
- * Checks a request with every scheme whose signature it carries.
- *
- * # Errors
- *
- * Throws a `VardeError` when the input can't be read.
- * @param {SignatureCase | string} input
- * @returns {Verified}
- */
-export function verify(input) {
-    const ret = wasm.verify(input);
     if (ret[2]) {
         throw takeFromExternrefTable0(ret[1]);
     }

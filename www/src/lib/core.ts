@@ -38,30 +38,37 @@ export interface Schedule {
   window_ends: number;
 }
 
-interface Core {
+// Two modules: who checks a signature doesn't load the template engine.
+interface Verifier {
   default(): Promise<unknown>;
   verify(input: SignatureCase): Verified;
-  preview(input: string): Preview;
-  schedule(input: { retry?: Retry; first_attempt?: number }): Schedule;
-  validate_workflow(input: string): Json;
 }
 
-const found = import.meta.glob<Core>("../../pkg/varde_web.js");
-let loading: Promise<Core> | undefined;
+interface Renderer {
+  default(): Promise<unknown>;
+  preview(input: string): Preview;
+  schedule(input: { retry?: Retry; first_attempt?: number }): Schedule;
+}
 
-async function load(): Promise<Core> {
-  const start = found["../../pkg/varde_web.js"];
-  if (!start) throw new Error("these pages were built without the core");
-  loading ??= start().then(async (core) => {
-    await core.default();
-    return core;
-  });
-  return loading;
+const found = import.meta.glob<Verifier | Renderer>("../../pkg/varde_{verify,web}.js");
+const loading = new Map<string, Promise<unknown>>();
+
+function load<Core extends Verifier | Renderer>(name: string): Promise<Core> {
+  const start = found[`../../pkg/${name}.js`];
+  if (!start) return Promise.reject(new Error("these pages were built without the core"));
+  const begun =
+    loading.get(name) ??
+    start().then(async (core) => {
+      await core.default();
+      return core;
+    });
+  loading.set(name, begun);
+  return begun as Promise<Core>;
 }
 
 /** Calls the core; its complaints look like the API's. */
-async function ask<T>(call: (core: Core) => T): Promise<T> {
-  const core = await load();
+async function ask<Core extends Verifier | Renderer, T>(name: string, call: (core: Core) => T): Promise<T> {
+  const core = await load<Core>(name);
   try {
     return call(core);
   } catch (error) {
@@ -70,10 +77,10 @@ async function ask<T>(call: (core: Core) => T): Promise<T> {
   }
 }
 
-export const verify = (input: SignatureCase): Promise<Verified> => ask((core) => core.verify(input));
-// As text: JavaScript would turn 5.0 into 5 only here, and the page must show what the Worker sends.
-export const preview = (input: PreviewInput): Promise<Preview> => ask((core) => core.preview(JSON.stringify(input)));
+export const verify = (input: SignatureCase): Promise<Verified> =>
+  ask("varde_verify", (core: Verifier) => core.verify(input));
+// As text, so that no number changes on its way.
+export const preview = (input: PreviewInput): Promise<Preview> =>
+  ask("varde_web", (core: Renderer) => core.preview(JSON.stringify(input)));
 export const schedule = (retry: Retry, first_attempt: number): Promise<Schedule> =>
-  ask((core) => core.schedule({ retry, first_attempt }));
-export const validateWorkflow = (input: unknown): Promise<Json> =>
-  ask((core) => core.validate_workflow(JSON.stringify(input)));
+  ask("varde_web", (core: Renderer) => core.schedule({ retry, first_attempt }));
