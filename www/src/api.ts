@@ -255,10 +255,13 @@ export type Verify =
       prefix?: string;
     };
 
+export const PROPERTY_TYPES = ["string", "number", "boolean", "date", "datetime", "enumeration"] as const;
+export type PropertyType = (typeof PROPERTY_TYPES)[number];
+
 export interface Mapping {
   pointer: string;
   property: string;
-  type: OutputType;
+  type: PropertyType;
   label?: string;
 }
 
@@ -285,7 +288,7 @@ export interface TriggerEvents {
     body: string;
     truncated?: boolean;
   }[];
-  schema: { pointer: string; type: OutputType; sample: Json }[];
+  schema: { pointer: string; type: PropertyType; sample: Json }[];
 }
 
 export interface BulkReplay {
@@ -308,7 +311,9 @@ export interface DryRun {
 
 export interface Imported {
   workflows: (Workflow & { id?: string })[];
-  not_carried_over: { action_id: string; type: string; action_type_id?: string; reason: string }[];
+  not_carried_over: { workflow?: string; action_id?: string; type: string; action_type_id?: string; reason: string }[];
+  /** What the drafts need, and whose value only a person knows. */
+  secrets: { name: string; value_is: string }[];
 }
 
 type Query = Record<string, string | number | undefined>;
