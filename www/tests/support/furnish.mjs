@@ -62,6 +62,10 @@ export async function furnish(api, origin) {
   await api.ended("refused", lost);
   await api.done("POST", "/v1/workflows/refused/replays", { status: "rejected" });
 
+  const trigger = await api.done("POST", "/v1/workflows/ship/triggers", { name: "Shop orders" });
+  const event = { customer: { email: "ada@example.com" }, deal: { name: "100 cairns", amount: 1250 }, paid: true };
+  await fetch(trigger.url, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(event) });
+
   return [
     { name: "the workflows", hash: "#/workflows", ready: "Ship closed deals" },
     { name: "a new workflow", hash: "#/workflows/+new", ready: "Preview" },
@@ -72,6 +76,8 @@ export async function furnish(api, origin) {
     { name: "a delivery that arrived", hash: `#/workflows/ship/deliveries/${delivered.id}`, ready: "Attempt 3: 200" },
     { name: "a delivery that waits", hash: `#/workflows/ship/deliveries/${waiting.id}`, ready: /planned if it keeps failing/ },
     { name: "an enrollment", hash: `#/workflows/ship/enrollments/${enrollment}`, ready: "Two towers" },
+    { name: "the inbound triggers", hash: "#/workflows/ship/triggers", ready: "Shop orders" },
+    { name: "an inbound trigger", hash: `#/workflows/ship/triggers/${trigger.id}`, ready: "Add a field that was seen" },
     { name: "the secrets", hash: "#/secrets", ready: "shop-key" },
     { name: "the tokens", hash: "#/tokens", ready: "Shop" },
     { name: "the inspector", hash: "#/inspector", ready: "Make a bin" },
