@@ -184,7 +184,7 @@ export interface Counts {
 
 export interface Stats extends Counts {
   oldest_open_due?: number;
-  actions: { [id: string]: Counts & { state: "active" | "paused"; reason?: string } };
+  actions: { [id: string]: Counts & { state: "active" | "paused"; reason?: string; breaker?: { open_since: number } } };
 }
 
 export interface TestAnswer {

@@ -101,7 +101,7 @@ test("the demo gets a newcomer to a delivered webhook with a checked signature",
   await page.getByRole("link", { name: "see what arrived and check its signature" }).click();
   await page.getByText("standard webhooks: signature valid").waitFor();
   await page.getByLabel("Secret, to check the signature").fill("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-  await page.getByText("standard webhooks: not valid").waitFor();
+  await page.getByText("standard webhooks: signature not valid").waitFor();
   assertNoTrouble(page);
 });
 

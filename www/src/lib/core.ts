@@ -3,9 +3,12 @@
 import type { Action, Fields, Json, Mistake, Retry, VardeRecord } from "../api";
 import { Problem } from "../api";
 
-export interface Verified {
+/** What the doctor says of a request's signatures. */
+export interface Explained {
   valid: boolean;
-  schemes: { scheme: string; header: string; valid: boolean; code?: string; message?: string }[];
+  checks: { scheme: string; header: string; verdict: "valid" | "refused"; code?: string; reason?: string }[];
+  findings: { scheme: string; mistakes: { code: string; what: string; change: string }[] }[];
+  next_steps: { code: string; text: string }[];
 }
 
 export interface SignatureCase {
@@ -41,7 +44,7 @@ export interface Schedule {
 // Two modules: who checks a signature doesn't load the template engine.
 interface Verifier {
   default(): Promise<unknown>;
-  verify(input: SignatureCase): Verified;
+  explain(input: SignatureCase): Explained;
 }
 
 interface Renderer {
@@ -77,8 +80,8 @@ async function ask<Core extends Verifier | Renderer, T>(name: string, call: (cor
   }
 }
 
-export const verify = (input: SignatureCase): Promise<Verified> =>
-  ask("varde_verify", (core: Verifier) => core.verify(input));
+export const explain = (input: SignatureCase): Promise<Explained> =>
+  ask("varde_verify", (core: Verifier) => core.explain(input));
 // As text, so that no number changes on its way.
 export const preview = (input: PreviewInput): Promise<Preview> =>
   ask("varde_web", (core: Renderer) => core.preview(JSON.stringify(input)));

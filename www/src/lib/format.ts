@@ -46,6 +46,8 @@ const WORDS: Record<string, string> = {
   timeout: "no answer in time",
   lost: "its sender was lost",
   gone: "gone (410)",
+  waits_for_earlier: "waits for an earlier one of its record",
+  breaker_open: "waits until the endpoint is back",
   canceled: "canceled by a person",
 };
 
