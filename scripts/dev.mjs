@@ -37,7 +37,9 @@ async function main() {
   const origin = `http://${HOST}:${options.port}`;
   const server = startServer(options.port);
   await untilReady(origin, server);
-  say(`API          ${origin}/v1  (the token is VARDE_ADMIN_TOKEN in .dev.vars)`);
+  say(`Dashboard    ${origin}/`);
+  say(`  its token  ${variables.VARDE_ADMIN_TOKEN}  (VARDE_ADMIN_TOKEN in .dev.vars)`);
+  say(`API          ${origin}/v1  (the same token)`);
 
   if (options.demo) {
     const demo = { origin, token: variables.VARDE_ADMIN_TOKEN, folder: join(ROOT, ".varde"), print };
@@ -129,10 +131,10 @@ function startServer(port) {
   return server;
 }
 
-/** Whether a line of wrangler's only says that the demo looked at something, or repeats the configuration. */
+/** Whether a line of wrangler's only says that the demo or a page looked at something, or repeats the configuration. */
 function isOurOwnNoise(line) {
   return (
-    /^\[wrangler:info\] GET \/(healthz|v1\/workflows\/demo\/|v1\/inspect\/)/.test(line) ||
+    /^\[wrangler:info\] GET \/(healthz|v1\/|assets\/|icon\.svg|verify)?\S* (200|304) /.test(line) ||
     /^(env\.\S+ \(|Binding +Resource|Your Worker has access|Service bindings, Durable Object bindings)/.test(line) ||
     /Scheduled Workers are not automatically triggered|To manually trigger a scheduled event|cdn-cgi\/local\/scheduled/.test(line) ||
     /configuration\/cron-triggers|^\[custom build\]\s*(Running: .*)?$/.test(line) ||
