@@ -47,7 +47,7 @@ macro_rules! mistakes {
         $(
             #[test]
             fn $code() {
-                let make: fn(&mut World) = $make;
+                let make: Make = $make;
                 for scheme in [$($scheme),+] {
                     proptest!(ProptestConfig::with_cases(8), |(world in worlds(scheme))| {
                         let mut made = world;
@@ -273,8 +273,11 @@ fn every_known_mistake_is_made() {
     assert!(made.len() >= 25);
 }
 
+/// Makes mistakes.
+type Make = fn(&mut World);
+
 /// Two at once, as they are met.
-type Pair = (Scheme, [&'static str; 2], fn(&mut World));
+type Pair = (Scheme, [&'static str; 2], Make);
 
 const PAIRS: &[Pair] = &[
     (V3, ["url_scheme", "body_json_javascript"], |w| {
@@ -391,16 +394,16 @@ fn common_pairs() {
 #[test]
 fn a_large_body_is_searched_for_each_single_mistake() {
     use varde_core::signature::doctor::QUICK_BYTES;
-    let unlikely: [(&str, fn(&mut World)); 4] = [
+    let unlikely: &[(&str, Make)] = &[
         ("url_www", |w| sent_url(w, |url| url.replace("https://", "https://www."))),
         ("secret_encoded", |w| sent_key(w, |secret| utf8(&STANDARD.encode(secret)))),
         ("body_base64", |w| w.sent.body = utf8(&STANDARD.encode(&w.sent.body))),
         ("url_parameter_dropped", |w| {
-            sent_url(w, |url| url.split_once('&').unwrap().0.to_owned() + "&a=J%C3%B8r%2Fn")
+            sent_url(w, |url| url.split_once('&').unwrap().0.to_owned() + "&a=J%C3%B8r%2Fn");
         }),
     ];
     proptest!(ProptestConfig::with_cases(1), |(world in worlds(V3))| {
-        for (code, make) in unlikely {
+        for &(code, make) in unlikely {
             let mut made = world.clone();
             let body = format!("[{}0]", "{\"name\": \"J\u{f8}rgen\"}, ".repeat(5_000)).into_bytes();
             prop_assert!(body.len() > 90_000);
