@@ -1,6 +1,7 @@
 /** The core as browsers get it, from `www/pkg`: the same vectors, the same bytes. */
 
 import assert from "node:assert/strict";
+import { generateKeyPairSync, sign } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 
@@ -152,6 +153,24 @@ describe("a signature", () => {
     assert.ok(steps.some(({ code }) => code === "wrong_secret"));
     const [{ mistakes }] = signatures.explain({ ...question, secrets: ["another secret"], previous_secrets: question.secrets }).findings;
     assert.equal(mistakes[0].code, "secret_previous");
+  });
+
+  it("by an ed25519 key is checked with the public half, and isn't explained away", () => {
+    const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+    const whpk = `whpk_${Buffer.from(publicKey.export({ format: "jwk" }).x, "base64url").toString("base64")}`;
+    const signature = sign(null, Buffer.from("msg_1.1767323045.{}"), privateKey).toString("base64");
+    const question = {
+      method: "POST",
+      url: "https://a.example/",
+      body: "{}",
+      headers: [["webhook-id", "msg_1"], ["webhook-timestamp", "1767323045"], ["webhook-signature", `v1a,${signature}`]],
+      secrets: [whpk],
+      now: 1767323045000,
+    };
+    assert.equal(signatures.verify(question).valid, true);
+    const { valid, findings, next_steps: steps } = signatures.explain({ ...question, body: "{ }" });
+    assert.deepEqual([valid, findings], [false, []]);
+    assert.equal(steps[0].code, "asymmetric_signature");
   });
 
   it("that isn't there isn't valid", () => {
