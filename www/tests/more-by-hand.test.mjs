@@ -150,7 +150,7 @@ test("secrets and tokens are shown once, rotated and deleted", { skip }, async (
   await page.getByLabel("Name", { exact: true }).fill("Reader");
   await page.getByLabel("enroll:").uncheck();
   await page.getByRole("button", { name: "Make the token" }).click();
-  await page.getByRole("alert").getByText("/scopes").waitFor();
+  await page.getByRole("alert").getByText("expected 1 to 3 different scopes").waitFor();
   await page.getByLabel("read:").check();
   await page.getByRole("button", { name: "Make the token" }).click();
   const token = await page.locator(".shown code").textContent();
