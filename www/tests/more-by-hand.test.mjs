@@ -106,6 +106,7 @@ test("a paused workflow holds its webhooks, a canceled one is never sent, and fi
   await page.getByRole("button", { name: "Resume", exact: true }).click();
   await page.getByText("Filter", { exact: true }).click();
   await page.getByLabel("Status").selectOption("delivered");
+  await page.getByRole("row").filter({ hasText: "dropped" }).waitFor({ state: "detached" });
   await page.getByRole("row").filter({ hasText: "kept" }).waitFor();
   assert.equal(await page.locator("table.deliveries tbody tr").count(), 1);
   await page.getByLabel("Record").fill("dropped");
