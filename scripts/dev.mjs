@@ -134,7 +134,7 @@ function startServer(port) {
 /** Whether a line of wrangler's only says that the demo or a page looked at something, or repeats the configuration. */
 function isOurOwnNoise(line) {
   return (
-    /^\[wrangler:info\] GET \/(healthz|v1\/|assets\/|icon\.svg|verify)?\S* (200|304) /.test(line) ||
+    /^\[wrangler:info\] GET \/(healthz|v1\/\S*|assets\/\S*|icon\.svg|verify)? (200|304) /.test(line) ||
     /^(env\.\S+ \(|Binding +Resource|Your Worker has access|Service bindings, Durable Object bindings)/.test(line) ||
     /Scheduled Workers are not automatically triggered|To manually trigger a scheduled event|cdn-cgi\/local\/scheduled/.test(line) ||
     /configuration\/cron-triggers|^\[custom build\]\s*(Running: .*)?$/.test(line) ||

@@ -19,7 +19,8 @@ const { runtime } = await stage();
 const api = new Api(runtime);
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const PAGES = ["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)];
+const DOCS = readdirSync(join(ROOT, "docs")).filter((name) => name.endsWith(".md"));
+const PAGES = ["README.md", ...DOCS.map((name) => `docs/${name}`)];
 
 const read = (path) => readFileSync(join(ROOT, path), "utf8");
 

@@ -1,30 +1,11 @@
-// The core, as wasm, loaded when something first needs it.
+// The core, as wasm, loaded when something first needs it. Two modules: who checks a signature doesn't load the
+// template engine. They are made by scripts/build-web.
 
-import type { Action, Fields, Json, Mistake, Retry, VardeRecord } from "../api";
-import { Problem } from "../api";
+import type { Explained, SignatureQuestion } from "../../pkg/varde_verify";
+import type { Preview, Schedule } from "../../pkg/varde_web";
+import { Problem, type Action, type Fields, type Json, type Mistake, type Retry, type VardeRecord } from "../api";
 
-/** What the doctor says of a request's signatures. */
-export interface Explained {
-  valid: boolean;
-  checks: { scheme: string; header: string; verdict: "valid" | "refused"; code?: string; reason?: string }[];
-  findings: { scheme: string; mistakes: { code: string; what: string; change: string }[] }[];
-  next_steps: { code: string; text: string }[];
-}
-
-export interface SignatureCase {
-  method: string;
-  url: string;
-  headers: [name: string, value: string][];
-  body?: string;
-  body_base64?: string;
-  secrets: string[];
-  now: number;
-}
-
-export interface Preview {
-  request: { method: string; url: string; headers: [name: string, value: string][]; body: string };
-  added: { location: "header" | "query"; name: string; value: string }[];
-}
+export type { Explained, Preview };
 
 export interface PreviewInput {
   action: Action;
@@ -36,42 +17,22 @@ export interface PreviewInput {
   allow_loopback?: boolean;
 }
 
-export interface Schedule {
-  retries: { attempt: number; gap_ms: number; due: number; earliest: number; latest: number }[];
-  window_ends: number;
-}
-
-// Two modules: who checks a signature doesn't load the template engine.
-interface Verifier {
-  default(): Promise<unknown>;
-  explain(input: SignatureCase): Explained;
-}
-
-interface Renderer {
-  default(): Promise<unknown>;
-  preview(input: string): Preview;
-  schedule(input: { retry?: Retry; first_attempt?: number }): Schedule;
-}
-
-const found = import.meta.glob<Verifier | Renderer>("../../pkg/varde_{verify,web}.js");
-const loading = new Map<string, Promise<unknown>>();
-
-function load<Core extends Verifier | Renderer>(name: string): Promise<Core> {
-  const start = found[`../../pkg/${name}.js`];
-  if (!start) return Promise.reject(new Error("these pages were built without the core"));
-  const begun =
-    loading.get(name) ??
-    start().then(async (core) => {
+/** Loads a module once, however many ask for it. */
+function once<Core extends { default: () => Promise<unknown> }>(start: () => Promise<Core>): () => Promise<Core> {
+  let loading: Promise<Core> | undefined;
+  return () =>
+    (loading ??= start().then(async (core) => {
       await core.default();
       return core;
-    });
-  loading.set(name, begun);
-  return begun as Promise<Core>;
+    }));
 }
 
+const verifier = once(() => import("../../pkg/varde_verify"));
+const renderer = once(() => import("../../pkg/varde_web"));
+
 /** Calls the core; its complaints look like the API's. */
-async function ask<Core extends Verifier | Renderer, T>(name: string, call: (core: Core) => T): Promise<T> {
-  const core = await load<Core>(name);
+async function ask<Core, T>(loaded: Promise<Core>, call: (core: Core) => T): Promise<T> {
+  const core = await loaded;
   try {
     return call(core);
   } catch (error) {
@@ -80,10 +41,13 @@ async function ask<Core extends Verifier | Renderer, T>(name: string, call: (cor
   }
 }
 
-export const explain = (input: SignatureCase): Promise<Explained> =>
-  ask("varde_verify", (core: Verifier) => core.explain(input));
-// As text, so that no number changes on its way.
+/** Checks a request's signatures, and says why they aren't valid. */
+export const explain = (input: SignatureQuestion): Promise<Explained> => ask(verifier(), (core) => core.explain(input));
+
+/** Renders what an action would send. As text, so that no number changes on its way. */
 export const preview = (input: PreviewInput): Promise<Preview> =>
-  ask("varde_web", (core: Renderer) => core.preview(JSON.stringify(input)));
+  ask(renderer(), (core) => core.preview(JSON.stringify(input)));
+
+/** Writes a retry policy out as a list of times. */
 export const schedule = (retry: Retry, first_attempt: number): Promise<Schedule> =>
-  ask("varde_web", (core: Renderer) => core.schedule({ retry, first_attempt }));
+  ask(renderer(), (core) => core.schedule(JSON.stringify({ retry, first_attempt })));
