@@ -26,7 +26,7 @@ const WARN_AFTER_MS: u64 = DAY_MS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Breaker {
     /// Failures in a row.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::delivery::is_zero")]
     failures: u32,
     /// When the row began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub struct Breaker {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     open: Option<Open>,
     /// Whether people were told that it does nothing but fail.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     warned: bool,
     /// When it last closed: what was due before waited because of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,16 +147,6 @@ impl Breaker {
     pub fn held_back(&self, due: UnixMs) -> bool {
         self.open.is_some() || self.closed_at.is_some_and(|closed_at| due <= closed_at)
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if wants a reference")]
-const fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if wants a reference")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 #[cfg(test)]

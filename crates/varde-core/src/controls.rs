@@ -16,10 +16,10 @@ pub struct Controls {
     /// Counted up by the registry with every change.
     pub version: u64,
     /// No more enrollments: the workflow is deleted, or about to be.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closed: bool,
     /// Open deliveries are canceled: the workflow was deleted with `?open=cancel`.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancel_open: bool,
     /// Why the workflow as a whole is paused, as a stable slug: `paused` by a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +34,7 @@ pub struct Controls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_days: Option<u16>,
     /// The workflow is gone: what is settled can be forgotten.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub removed: bool,
 }
 
@@ -59,11 +59,6 @@ impl Controls {
     pub const fn supersede(&self, known: &Self) -> bool {
         self.version > known.version
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if wants a reference")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 #[cfg(test)]

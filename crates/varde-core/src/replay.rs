@@ -169,7 +169,7 @@ pub struct BulkReplay {
     /// Which deliveries.
     pub filter: Filter,
     /// Whether a person has stopped it.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub canceled: bool,
 }
 
@@ -295,11 +295,6 @@ impl Progress {
         self.phase = Phase::Canceled;
         news
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if wants a reference")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub struct After {
     /// Whether it was delivered.
     pub delivered: bool,
     /// Whether others of its record wait behind it until the next step is taken.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ordered: bool,
 }
 
@@ -72,11 +72,6 @@ impl EnrollmentRow {
 }
 
 const ENROLLMENT_COLUMNS: &str = "id, record, input, created_at, course, next_due";
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if wants a reference")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
-}
 
 impl Database {
     /// Inserts an enrollment; false when it is there already.

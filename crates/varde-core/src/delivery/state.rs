@@ -18,7 +18,7 @@ pub enum State {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// Whether this attempt is made even past the window, because the window ended while it was held.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         grace: bool,
     },
     /// Somebody holds the lease for an attempt.
@@ -30,7 +30,7 @@ pub enum State {
         /// When the lease ends.
         deadline: UnixMs,
         /// As in [`State::Scheduled`], so that a returned lease keeps it.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         grace: bool,
     },
     /// Waits for its action to be resumed.
@@ -142,9 +142,4 @@ impl State {
             Self::Held { .. } | Self::InFlight { .. } | Self::Delivered { .. } => None,
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if wants a reference")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }
