@@ -2,11 +2,12 @@
 
 use std::panic::AssertUnwindSafe;
 
+use varde_core::time::UnixMs;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
-use worker::{SqlCursor, SqlStorage, SqlStorageValue, Storage};
+use worker::{ScheduledTime, SqlCursor, SqlStorage, SqlStorageValue, Storage};
 
-use crate::metering;
+use crate::{ambient, metering};
 
 /// The database, with every statement metered.
 #[derive(Debug, Clone)]
@@ -152,6 +153,15 @@ impl Row {
 pub fn number(number: u64) -> SqlStorageValue {
     const EXACT: u64 = (1 << 53) - 1;
     SqlStorageValue::Integer(number.min(EXACT).cast_signed())
+}
+
+/// Sets an object's alarm.
+///
+/// # Errors
+/// When the runtime refuses it.
+pub async fn set_alarm(storage: &Storage, at: UnixMs) -> worker::Result<()> {
+    let date = js_sys::Date::new(&(ambient::for_alarm(at).0 as f64).into());
+    storage.set_alarm(ScheduledTime::new(date)).await
 }
 
 #[wasm_bindgen]

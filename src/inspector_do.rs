@@ -13,14 +13,14 @@ mod schema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use varde_core::time::{DAY_MS, MINUTE_MS, UnixMs};
-use worker::{DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use self::arrival::{Arrival, Recorded, RequestId};
 use self::protocol::{Answer, InspectorCall};
 use self::schema::MIGRATIONS;
 use self::script::{Script, Standing};
 use crate::ambient;
-use crate::database::{Database, number};
+use crate::database::{Database, number, set_alarm};
 use crate::log;
 use crate::objects::reply;
 
@@ -157,8 +157,7 @@ impl Inspector {
     }
 
     async fn arm(&self, at: UnixMs) -> Result<()> {
-        let date = js_sys::Date::new(&(at.0 as f64).into());
-        self.state.storage().set_alarm(ScheduledTime::new(date)).await
+        set_alarm(&self.state.storage(), at).await
     }
 }
 

@@ -34,14 +34,14 @@ use varde_core::rate::{Allowance, Pacer};
 use varde_core::replay::Progress;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
-use worker::{DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use self::ledger::{Account, Ledger};
 use self::protocol::{Acknowledged, Home, OpenCount, OutboxCall, SettleReply};
 use self::retention::Forgetting;
 use self::store::{AttemptLog, DeliveryRow, Finale};
 use crate::ambient;
-use crate::database::{Database, atomically};
+use crate::database::{Database, atomically, set_alarm};
 use crate::objects::reply;
 
 /// Leases that one accept hands out and one sender takes: a Worker invocation has six connections.
@@ -264,8 +264,7 @@ impl Outbox {
     }
 
     async fn set_alarm(&self, at: UnixMs) -> Result<()> {
-        let date = js_sys::Date::new(&(ambient::for_alarm(at).0 as f64).into());
-        let result = self.state.storage().set_alarm(ScheduledTime::new(date)).await;
+        let result = set_alarm(&self.state.storage(), at).await;
         if result.is_err() {
             self.doubt();
         }

@@ -3,8 +3,11 @@
 use serde_json::value::to_raw_value;
 use varde_core::endpoint_url::Policy;
 use varde_core::expr::Context;
+use varde_core::outputs::Outputs;
+use varde_core::record::EnrollmentInput;
 use varde_core::render;
 use varde_core::request::Request;
+use varde_core::time::UnixMs;
 use varde_core::workflow::{Action, Ordering, Workflow};
 
 use crate::outbox_do::protocol::{Plan, Planned, Terms};
@@ -21,12 +24,21 @@ const MAX_STORED_REQUEST_BYTES: usize = 1_700_000;
 pub fn plan(
     workflow: &Workflow,
     action: &Action,
-    values: &Context<'_>,
+    input: &EnrollmentInput,
+    outputs: &Outputs,
+    now: UnixMs,
     rule: Policy,
 ) -> serde_json::Result<(Planned, Option<Request>)> {
+    let values = Context {
+        object_type: workflow.object_type(),
+        record: input.record(),
+        event: input.event(),
+        outputs,
+        now,
+    };
     let ordered = workflow.ordering() == Ordering::Record;
     let planned = |plan| Planned { action: action.id().clone(), plan, ordered };
-    match render::render(action, values, rule) {
+    match render::render(action, &values, rule) {
         Ok(request) => {
             let terms = Terms {
                 timeout_ms: action.timeout_ms(),
@@ -46,4 +58,17 @@ pub fn plan(
             Ok((planned(Plan::Unsendable { reason }), None))
         }
     }
+}
+
+/// The first step of an enrollment: as [`plan`], with no outputs yet.
+///
+/// # Errors
+/// When the request can't be serialised.
+pub fn plan_first(
+    workflow: &Workflow,
+    input: &EnrollmentInput,
+    now: UnixMs,
+    rule: Policy,
+) -> serde_json::Result<(Planned, Option<Request>)> {
+    plan(workflow, workflow.first_action(), input, &Outputs::default(), now, rule)
 }

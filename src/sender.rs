@@ -16,7 +16,6 @@ use serde::Serialize;
 use varde_core::auth::AttemptStamp;
 use varde_core::delivery::LEASE_GRACE_MS;
 use varde_core::enrollment::{Next, next_after};
-use varde_core::expr::Context as Values;
 use varde_core::ids::{DeliveryId, EnrollmentId};
 use varde_core::outcome::Verdict;
 use varde_core::outputs::Outputs;
@@ -275,15 +274,8 @@ impl Sender {
         outputs: &Outputs,
     ) -> Then {
         let now = ambient::now();
-        let values = Values {
-            object_type: view.workflow.object_type(),
-            record: input.record(),
-            event: input.event(),
-            outputs,
-            now,
-        };
         let delivery = DeliveryId::mint(now, self.home.shard, ambient::dice());
-        match plan::plan(&view.workflow, action, &values, self.config.url_rule) {
+        match plan::plan(&view.workflow, action, input, outputs, now, self.config.url_rule) {
             Ok((planned, _)) => Then::Next { delivery, planned },
             Err(error) => {
                 log::error("plan_failed", &error);

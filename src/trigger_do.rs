@@ -13,12 +13,12 @@ use serde_json::value::RawValue;
 use varde_core::inbound::keep::makes_room;
 use varde_core::inbound::pace::Spacing;
 use varde_core::time::{DAY_MS, MINUTE_MS, UnixMs};
-use worker::{DurableObject, Env, Request, Response, Result, ScheduledTime, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use self::protocol::{EventId, Keep, Kept, KeptEvent, TriggerEventsCall};
 use self::schema::MIGRATIONS;
 use crate::ambient;
-use crate::database::{Database, number};
+use crate::database::{Database, number, set_alarm};
 use crate::log;
 use crate::objects::reply;
 
@@ -117,8 +117,7 @@ impl TriggerEvents {
     }
 
     async fn arm(&self, at: UnixMs) -> Result<()> {
-        let date = js_sys::Date::new(&(ambient::for_alarm(at).0 as f64).into());
-        self.state.storage().set_alarm(ScheduledTime::new(date)).await
+        set_alarm(&self.state.storage(), at).await
     }
 }
 

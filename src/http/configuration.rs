@@ -3,12 +3,18 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use varde_core::slug::Slug;
 use worker::{Headers, Response};
 
 use crate::http::call::{Call, MAX_PAGE};
 use crate::http::error::Problem;
 use crate::registry_do::protocol::{Broadcast, Page, PageQuery, RegistryCall};
 use crate::{log, registry};
+
+/// The id of a workflow in a path; one that can't be an id is nobody's.
+pub fn workflow_id(id: &str) -> Result<Slug, Problem> {
+    id.parse().map_err(|_| Problem::not_found("workflow", id))
+}
 
 /// Asks the registry.
 pub async fn ask<Reply: DeserializeOwned>(call: &Call, message: &RegistryCall) -> Result<Reply, Problem> {

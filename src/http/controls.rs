@@ -6,7 +6,7 @@ use worker::Response;
 
 use crate::directory;
 use crate::http::call::Call;
-use crate::http::configuration::{ask, push};
+use crate::http::configuration::{ask, push, workflow_id};
 use crate::http::error::Problem;
 use crate::registry_do::protocol::{RegistryCall, Switched};
 
@@ -36,7 +36,7 @@ async fn switch(call: &mut Call, id: &str, action: Option<&str>, paused: bool) -
     if let Some(body) = call.optional_json().await? {
         refuse_content(&body)?;
     }
-    let workflow: Slug = id.parse().map_err(|_| Problem::not_found("workflow", id))?;
+    let workflow = workflow_id(id)?;
     let unknown_action = || Problem::not_found("action", action.unwrap_or_default());
     let slug: Option<Slug> = action.map(str::parse).transpose().map_err(|_| unknown_action())?;
     let message = RegistryCall::Switch { workflow: workflow.clone(), action: slug.clone(), paused };

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
-use varde_core::expr::Context as Values;
 use varde_core::ids::{EnrollmentId, shard_of};
 use varde_core::json::Mistake;
 use varde_core::outputs::Outputs;
@@ -29,8 +28,6 @@ use crate::{ambient, log, outbox, plan};
 const MAX_BATCH: usize = 100;
 /// How often an accept is tried: it is safe to repeat, since the edge minted the id.
 const ACCEPT_TRIES: u32 = 3;
-/// When a full outbox is worth asking again.
-const FULL_RETRY_AFTER_S: u32 = 30;
 
 /// One enrollment on its way to its outbox.
 struct Incoming {
@@ -195,15 +192,7 @@ fn prepare(
         return Err(Problem::too_large(limit));
     }
     let idempotency = key.map(|key| idempotency::used(&key, &record, raw.get())).transpose()?;
-    let values = Values {
-        object_type: view.workflow.object_type(),
-        record: input.record(),
-        event: input.event(),
-        outputs: &Outputs::default(),
-        now: ambient::now(),
-    };
-    let (first, request) =
-        plan::plan(&view.workflow, view.workflow.first_action(), &values, call.config.url_rule)?;
+    let (first, request) = plan::plan_first(&view.workflow, &input, ambient::now(), call.config.url_rule)?;
     let new = NewEnrollment { id: ambient::mint_enrollment(shard), record, input: raw, idempotency, first };
     Ok(Incoming { place, input, new, request })
 }
@@ -305,11 +294,7 @@ fn answer_to(view: &WorkflowView, result: &Accepted) -> Result<EnrollmentId, Pro
         Accepted::Failed => {
             Err(Problem::unavailable("not_stored", "the enrollment could not be stored; repeat it"))
         }
-        Accepted::Full => Err(Problem::too_many(
-            "outbox_full",
-            "too many deliveries of this workflow are open; nothing was stored",
-            FULL_RETRY_AFTER_S,
-        )),
+        Accepted::Full => Err(Problem::outbox_full()),
         Accepted::Closed => {
             directory::forget(&view.id);
             Err(Problem::not_found("workflow", &view.id))

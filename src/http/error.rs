@@ -8,6 +8,9 @@ use crate::config::ConfigError;
 use crate::directory::DirectoryError;
 use crate::log;
 
+/// When a full outbox is worth asking again.
+const FULL_RETRY_AFTER_S: u32 = 30;
+
 /// What the caller is told when a call fails.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem {
@@ -130,6 +133,12 @@ impl Problem {
     /// 429: come back in `retry_after_s`.
     pub fn too_many(code: &'static str, detail: impl Into<String>, retry_after_s: u32) -> Self {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(429, code, "Too much at once", detail) }
+    }
+
+    /// 429: an outbox holds as much as it may.
+    pub fn outbox_full() -> Self {
+        let detail = "too many deliveries of this workflow are open; nothing was stored";
+        Self::too_many("outbox_full", detail, FULL_RETRY_AFTER_S)
     }
 
     /// 503: a part of Varde can't be reached; nothing was stored unless the detail says so.

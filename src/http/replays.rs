@@ -3,7 +3,6 @@
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::{Map, Value, json};
-use varde_core::expr::Context as Values;
 use varde_core::ids::{DeliveryId, ReplayId};
 use varde_core::outputs::Outputs;
 use varde_core::record::EnrollmentInput;
@@ -13,7 +12,7 @@ use worker::Response;
 
 use crate::directory::{self, WorkflowView};
 use crate::http::call::Call;
-use crate::http::configuration::ask;
+use crate::http::configuration::{ask, workflow_id};
 use crate::http::error::Problem;
 use crate::outbox_do::protocol::{Acknowledged, OutboxCall, Planned, Replay, ReplayReply, Story};
 use crate::registry_do::protocol::{Broadcast, RegistryCall, StoredReplay};
@@ -21,8 +20,6 @@ use crate::{ambient, log, outbox, plan};
 
 /// Outboxes that are called at the same time.
 const AT_ONCE: usize = 6;
-/// When a full outbox is worth asking again.
-const FULL_RETRY_AFTER_S: u32 = 30;
 
 /// `POST …/deliveries/{did}/replay`: answers with the new delivery.
 pub async fn replay(call: &mut Call, id: &str, delivery: &str) -> Result<Response, Problem> {
@@ -58,11 +55,7 @@ pub async fn replay(call: &mut Call, id: &str, delivery: &str) -> Result<Respons
             "too_many_replays",
             format!("the enrollment of delivery {of} has been replayed too often"),
         )),
-        ReplayReply::Full => Err(Problem::too_many(
-            "outbox_full",
-            "too many deliveries of this workflow are open; nothing was stored",
-            FULL_RETRY_AFTER_S,
-        )),
+        ReplayReply::Full => Err(Problem::outbox_full()),
     }
 }
 
@@ -78,14 +71,8 @@ async fn render_again(call: &Call, view: &WorkflowView, of: DeliveryId) -> Resul
     })?;
     let input: EnrollmentInput = serde_json::from_str(story.input.get())?;
     let outputs: Outputs = serde_json::from_str(story.outputs.get())?;
-    let values = Values {
-        object_type: view.workflow.object_type(),
-        record: input.record(),
-        event: input.event(),
-        outputs: &outputs,
-        now: ambient::now(),
-    };
-    Ok(plan::plan(&view.workflow, action, &values, call.config.url_rule)?.0)
+    let rule = call.config.url_rule;
+    Ok(plan::plan(&view.workflow, action, &input, &outputs, ambient::now(), rule)?.0)
 }
 
 /// `POST /v1/workflows/{id}/replays`: ordered, and answered before it is done; or only counted.
@@ -93,7 +80,7 @@ pub async fn start(call: &mut Call, id: &str) -> Result<Response, Problem> {
     call.known_query(&[])?;
     let now = ambient::now();
     let order = Order::parse(&call.json().await?, now).map_err(Problem::invalid)?;
-    let workflow = slug(id)?;
+    let workflow = workflow_id(id)?;
     if order.dry_run {
         return dry_run(call, workflow, &order).await;
     }
@@ -144,7 +131,7 @@ pub async fn cancel(call: &mut Call, id: &str, replay: &str) -> Result<Response,
     if now["status"] != "running" && now["open"] == 0 {
         return Err(Problem::conflict("replay_ended", format!("replay {replay_id} has ended")));
     }
-    let message = RegistryCall::CancelReplay { workflow: slug(id)?, id: replay_id };
+    let message = RegistryCall::CancelReplay { workflow: workflow_id(id)?, id: replay_id };
     let stored: Option<StoredReplay> = ask(call, &message).await?;
     let stored = stored.ok_or_else(unknown)?;
     tell(call, &stored).await;
@@ -153,7 +140,7 @@ pub async fn cancel(call: &mut Call, id: &str, replay: &str) -> Result<Response,
 
 async fn stored_replays(call: &Call, id: &str) -> Result<Vec<StoredReplay>, Problem> {
     let stored: Option<Vec<StoredReplay>> =
-        ask(call, &RegistryCall::ListReplays { workflow: slug(id)? }).await?;
+        ask(call, &RegistryCall::ListReplays { workflow: workflow_id(id)? }).await?;
     stored.ok_or_else(|| Problem::not_found("workflow", id))
 }
 
@@ -224,10 +211,6 @@ fn shown(stored: &StoredReplay, heard: &[&Progress]) -> Value {
     }
     shown.insert("open".to_owned(), json!(counts.open()));
     Value::Object(shown)
-}
-
-fn slug(id: &str) -> Result<Slug, Problem> {
-    id.parse().map_err(|_| Problem::not_found("workflow", id))
 }
 
 #[cfg(test)]

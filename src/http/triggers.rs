@@ -14,7 +14,7 @@ use worker::{Method, Response};
 
 use crate::directory::DirectoryError;
 use crate::http::call::Call;
-use crate::http::configuration::{self, ask, gone, page_query};
+use crate::http::configuration::{self, ask, gone, page_query, workflow_id};
 use crate::http::error::Problem;
 use crate::registry_do::protocol::{
     Page, PageQuery, PutTrigger, RegistryCall, StoredTrigger, TriggerCall, TriggerPut,
@@ -47,7 +47,7 @@ pub async fn dispatch(
 async fn create(call: &mut Call, workflow: &str) -> Result<Response, Problem> {
     call.known_query(&[])?;
     let body = call.json().await?;
-    let workflow = slug(workflow)?;
+    let workflow = workflow_id(workflow)?;
     let trigger = Trigger::create(&body).map_err(Problem::invalid)?;
     let id = TriggerId::mint(ambient::dice());
     let stored = store(call, workflow, id, &trigger, true).await?;
@@ -61,7 +61,7 @@ async fn list(call: &mut Call, workflow: &str) -> Result<Response, Problem> {
         let detail = "`cursor` must be the `next_cursor` of an earlier page";
         return Err(Problem::unprocessable("invalid_parameter", detail));
     }
-    let page = page_of(call, &slug(workflow)?, query).await?;
+    let page = page_of(call, &workflow_id(workflow)?, query).await?;
     configuration::list(page, |stored| show(call, &stored))
 }
 
@@ -86,7 +86,7 @@ async fn put(call: &mut Call, workflow: &str, trigger: &str) -> Result<Response,
 /// `DELETE …/triggers/{tid}`: the URL is unknown from now on, and its events are forgotten.
 async fn delete(call: &mut Call, workflow: &str, trigger: &str) -> Result<Response, Problem> {
     call.known_query(&[])?;
-    let (workflow, id) = (slug(workflow)?, id_of(trigger)?);
+    let (workflow, id) = (workflow_id(workflow)?, id_of(trigger)?);
     let deleted: bool = ask_about(call, TriggerCall::Delete { workflow, trigger: id }).await?;
     directory::forget_all();
     if !deleted {
@@ -145,7 +145,7 @@ async fn page_of(call: &Call, workflow: &Slug, query: PageQuery) -> Result<Page<
 }
 
 async fn read(call: &Call, workflow: &str, trigger: &str) -> Result<StoredTrigger, Problem> {
-    let question = TriggerCall::Read { workflow: slug(workflow)?, trigger: id_of(trigger)? };
+    let question = TriggerCall::Read { workflow: workflow_id(workflow)?, trigger: id_of(trigger)? };
     let found: Option<StoredTrigger> = ask_about(call, question).await?;
     found.ok_or_else(Problem::no_such_trigger)
 }
@@ -206,10 +206,6 @@ async fn refuse_unfit_secret(call: &Call, trigger: &Trigger) -> Result<(), Probl
 
 async fn ask_about<Reply: DeserializeOwned>(call: &Call, about: TriggerCall) -> Result<Reply, Problem> {
     ask(call, &RegistryCall::Trigger(about)).await
-}
-
-fn slug(workflow: &str) -> Result<Slug, Problem> {
-    workflow.parse().map_err(|_| Problem::not_found("workflow", workflow))
 }
 
 fn id_of(trigger: &str) -> Result<TriggerId, Problem> {

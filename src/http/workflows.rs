@@ -14,7 +14,7 @@ use worker::Response;
 
 use crate::directory::DirectoryError;
 use crate::http::call::Call;
-use crate::http::configuration::{self, ask, gone, page_query, push};
+use crate::http::configuration::{self, ask, gone, page_query, push, workflow_id};
 use crate::http::error::Problem;
 use crate::http::triggers;
 use crate::registry_do::protocol::{
@@ -64,7 +64,7 @@ pub async fn put(call: &mut Call, id: &str) -> Result<Response, Problem> {
 /// `GET /v1/workflows/{id}`: as it is stored, whatever this isolate remembers.
 pub async fn get(call: &mut Call, id: &str) -> Result<Response, Problem> {
     call.known_query(&[])?;
-    let workflow = slug(id)?;
+    let workflow = workflow_id(id)?;
     let found: Option<StoredWorkflow> = ask(call, &RegistryCall::ReadWorkflow { workflow }).await?;
     let found = found.ok_or_else(|| Problem::not_found("workflow", id))?;
     Ok(Response::from_json(&show(&found)?)?)
@@ -88,7 +88,7 @@ pub async fn delete(call: &mut Call, id: &str) -> Result<Response, Problem> {
             return Err(Problem::unprocessable("invalid_parameter", detail));
         }
     };
-    delete_in_steps(call, &slug(id)?, cancel_open).await
+    delete_in_steps(call, &workflow_id(id)?, cancel_open).await
 }
 
 /// Nothing may be accepted between the count and the removal, so the outboxes are closed first, and opened
@@ -165,10 +165,6 @@ async fn push_quietly(call: &Call, broadcast: Option<&Broadcast>) {
     {
         log::error("controls_not_everywhere", &missed);
     }
-}
-
-fn slug(id: &str) -> Result<Slug, Problem> {
-    id.parse().map_err(|_| Problem::not_found("workflow", id))
 }
 
 /// The document in a body: without the fields that only answers have.

@@ -1,10 +1,8 @@
 //! Brings operational events to the workflow `operations`. Safe to repeat: the enrollment's id is the
 //! event's.
 
-use varde_core::expr::Context as Values;
 use varde_core::ids::shard_of;
 use varde_core::operations;
-use varde_core::outputs::Outputs;
 use varde_core::record::EnrollmentInput;
 use varde_core::slug::Slug;
 use worker::{Env, Error, Result};
@@ -35,14 +33,7 @@ pub async fn bring(env: &Env, config: &Config, from: &Home, report: Report) -> R
 
 async fn enroll(env: &Env, config: &Config, view: &WorkflowView, report: Report) -> Result<()> {
     let input: EnrollmentInput = serde_json::from_str(report.input.get())?;
-    let values = Values {
-        object_type: view.workflow.object_type(),
-        record: input.record(),
-        event: input.event(),
-        outputs: &Outputs::default(),
-        now: ambient::now(),
-    };
-    let (first, _) = plan::plan(&view.workflow, view.workflow.first_action(), &values, config.url_rule)?;
+    let (first, _) = plan::plan_first(&view.workflow, &input, ambient::now(), config.url_rule)?;
     let record = input.record().id().to_owned();
     let shard = shard_of(&record, view.workflow.shards());
     let id = report.id.in_shard(shard);
