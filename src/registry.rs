@@ -17,8 +17,6 @@ use crate::outbox_do::protocol::{Acknowledged, Home, OpenCount, OutboxCall};
 use crate::registry_do::protocol::{Broadcast, RegistryCall};
 use crate::{log, metering, objects, outbox};
 
-/// Outboxes that are called at the same time: a Worker invocation and an object have six connections.
-const AT_ONCE: usize = 6;
 /// How often an outbox is called before it counts as out of reach. A deploy resets objects once.
 const TRIES: u32 = 2;
 
@@ -101,7 +99,7 @@ pub async fn next_to_sweep(env: &Env) -> Result<Vec<Swept>> {
 /// When some didn't acknowledge them.
 pub async fn push(env: &Env, broadcast: &Broadcast) -> std::result::Result<(), NotEverywhere> {
     let pushes = broadcast.shards.iter().map(|shard| push_to(env, broadcast, *shard));
-    gather(stream::iter(pushes).buffer_unordered(AT_ONCE).collect().await).map(drop)
+    gather(stream::iter(pushes).buffer_unordered(outbox::AT_ONCE).collect().await).map(drop)
 }
 
 /// How many deliveries are open in outboxes, all together.
@@ -113,7 +111,7 @@ pub async fn open_count(env: &Env, broadcast: &Broadcast) -> std::result::Result
         let count: OpenCount = with_patience(env, &broadcast.uid, *shard, &OutboxCall::OpenCount {}).await?;
         Ok(count.open)
     });
-    let counts = gather(stream::iter(counts).buffer_unordered(AT_ONCE).collect().await)?;
+    let counts = gather(stream::iter(counts).buffer_unordered(outbox::AT_ONCE).collect().await)?;
     Ok(counts.into_iter().sum())
 }
 

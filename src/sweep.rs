@@ -9,9 +9,6 @@ use crate::outbox_do::protocol::{Acknowledged, Home, OutboxCall};
 use crate::registry::{self, Swept};
 use crate::{log, outbox};
 
-/// Outboxes that are asked at the same time.
-const AT_ONCE: usize = 6;
-
 /// One run. What fails is logged; the next run asks again.
 pub async fn sweep(env: &Env) {
     let swept = match registry::next_to_sweep(env).await {
@@ -19,7 +16,7 @@ pub async fn sweep(env: &Env) {
         Err(error) => return log::error("sweep_failed", &error),
     };
     stream::iter(swept)
-        .for_each_concurrent(AT_ONCE, |one| async move {
+        .for_each_concurrent(outbox::AT_ONCE, |one| async move {
             let object = one.home.object_name();
             if let Err(error) = check(env, one).await {
                 log::error_about("sweep", &object, &error);

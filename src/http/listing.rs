@@ -19,14 +19,10 @@ pub async fn list(call: &mut Call, id: &str, known: &[&str], kind: &Kind) -> Res
     let query = query_of(call, kind)?;
     let view = directory::workflow_by_id(&call.env, &call.config, id).await?;
     let shards = 0..view.workflow.shards();
-    let asked = shards.map(|shard| {
-        let message = (kind.look_up)(query.clone());
-        let (env, uid) = (&call.env, &view.uid);
-        async move { outbox::call::<Page>(env, uid, shard, &message).await }
-    });
-    let pages: Vec<Page> =
-        futures_util::future::join_all(asked).await.into_iter().collect::<worker::Result<_>>()?;
-    let (items, next_cursor) = merge(pages, query.limit);
+    let limit = query.limit;
+    let message = (kind.look_up)(query);
+    let pages: Vec<Page> = outbox::call_all(&call.env, &view.uid, shards, &message).await?;
+    let (items, next_cursor) = merge(pages, limit);
     let body = serde_json::json!({"items": items, "next_cursor": next_cursor});
     Ok(Response::from_json(&body)?)
 }

@@ -20,8 +20,6 @@ use crate::{ambient, log, outbox};
 
 /// Outboxes that one scrape asks: an invocation may make 1,000 calls, on the free plan 50.
 const MAX_OUTBOXES: usize = 500;
-/// Outboxes that are asked at the same time.
-const AT_ONCE: usize = 6;
 
 /// By workflow and action.
 type Metrics = BTreeMap<(Slug, Slug), ActionMetrics>;
@@ -41,7 +39,7 @@ pub async fn metrics(call: &mut Call) -> Result<Response, Problem> {
             outbox::call(env, &home.uid, home.shard, &OutboxCall::Metrics {}).await;
         (home, found)
     });
-    let answers: Vec<_> = stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
+    let answers: Vec<_> = stream::iter(asked).buffer_unordered(outbox::AT_ONCE).collect().await;
     let mut metrics = Metrics::new();
     let mut scraped = 0;
     for (home, found) in answers {

@@ -1,7 +1,5 @@
 //! Replays: one delivery, or all of a kind in bulk.
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
 use serde_json::{Map, Value, json};
 use varde_core::ids::{DeliveryId, ReplayId};
 use varde_core::outputs::Outputs;
@@ -17,9 +15,6 @@ use crate::http::error::Problem;
 use crate::outbox_do::protocol::{Acknowledged, OutboxCall, Planned, Replay, ReplayReply, Story};
 use crate::registry_do::protocol::{Broadcast, RegistryCall, StoredReplay};
 use crate::{ambient, log, outbox, plan};
-
-/// Outboxes that are called at the same time.
-const AT_ONCE: usize = 6;
 
 /// `POST …/deliveries/{did}/replay`: answers with the new delivery.
 pub async fn replay(call: &mut Call, id: &str, delivery: &str) -> Result<Response, Problem> {
@@ -98,7 +93,8 @@ async fn dry_run(call: &Call, workflow: Slug, order: &Order) -> Result<Response,
     let outboxes: Option<Broadcast> = ask(call, &message).await?;
     let outboxes = outboxes.ok_or_else(|| Problem::not_found("workflow", &workflow))?;
     let count = OutboxCall::CountReplayable(order.filter.clone());
-    let counts: Vec<u64> = ask_all(call, &outboxes.uid, &outboxes.shards, &count).await?;
+    let counts: Vec<u64> =
+        outbox::call_all(&call.env, &outboxes.uid, outboxes.shards.iter().copied(), &count).await?;
     let matched: u64 = counts.into_iter().sum();
     Ok(Response::from_json(&json!({"dry_run": true, "filter": order.filter, "matched": matched}))?)
 }
@@ -147,21 +143,11 @@ async fn stored_replays(call: &Call, id: &str) -> Result<Vec<StoredReplay>, Prob
 /// Tells the outboxes. The order is stored, so what is missed here is the sweep's.
 async fn tell(call: &Call, stored: &StoredReplay) {
     let message = OutboxCall::BulkReplay(stored.bulk.clone());
-    let told: Result<Vec<Acknowledged>, _> = ask_all(call, &stored.uid, &stored.shards, &message).await;
+    let told: Result<Vec<Acknowledged>, _> =
+        outbox::call_all(&call.env, &stored.uid, stored.shards.iter().copied(), &message).await;
     if told.is_err() {
         log::error_about("replay_not_everywhere", &stored.bulk.id.to_string(), &"left to the sweep");
     }
-}
-
-async fn ask_all<Reply: serde::de::DeserializeOwned>(
-    call: &Call,
-    uid: &str,
-    shards: &[u8],
-    message: &OutboxCall,
-) -> worker::Result<Vec<Reply>> {
-    let asked = shards.iter().map(|shard| outbox::call(&call.env, uid, *shard, message));
-    let replies: Vec<worker::Result<Reply>> = stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
-    replies.into_iter().collect()
 }
 
 async fn show(call: &Call, stored: &StoredReplay) -> Result<Value, Problem> {
@@ -174,10 +160,10 @@ async fn show_all(call: &Call, stored: &[StoredReplay]) -> Result<Vec<Value>, Pr
     let Some(first) = stored.first() else { return Ok(Vec::new()) };
     let shards: std::collections::BTreeSet<u8> =
         stored.iter().flat_map(|stored| stored.shards.iter().copied()).collect();
-    let shards: Vec<u8> = shards.into_iter().collect();
     let ids: Vec<ReplayId> = stored.iter().map(|stored| stored.bulk.id).collect();
     let message = OutboxCall::ReplayProgress { ids };
-    let progress: Vec<Vec<Option<Progress>>> = ask_all(call, &first.uid, &shards, &message).await?;
+    let progress: Vec<Vec<Option<Progress>>> =
+        outbox::call_all(&call.env, &first.uid, shards, &message).await?;
     Ok(stored
         .iter()
         .enumerate()

@@ -123,7 +123,7 @@ impl Outbox {
         let blocked = ordered && self.database()?.has_line(&action, owner.record)?;
         let place = (ordered && unsendable.is_none()).then(|| self.next_place(now));
         let paused = self.memory.borrow().pause_reason(&action).is_some();
-        let may_lease = lease && !paused && !self.at_cap(&action) && self.slots(&action, now)? > 0;
+        let may_lease = lease && !paused && !self.at_cap(&action, now) && self.slots(&action, now)? > 0;
         let event = match &unsendable {
             Some(reason) => Some(Event::Unsendable { reason }),
             None if blocked => Some(Event::Block),

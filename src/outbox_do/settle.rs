@@ -30,7 +30,7 @@ impl Outbox {
         let Some(mut row) = self.database()?.delivery(settle.delivery)? else {
             return Ok((SettleReply::ignored("unknown_delivery"), None));
         };
-        let was_at_cap = self.at_cap(&row.action);
+        let was_at_cap = self.at_cap(&row.action, now);
         let event =
             Event::Settle { lease: settle.lease, outcome: settle.outcome, duration_ms: settle.duration_ms };
         let at = Circumstances { now, dice: ambient::fraction(), policy: &row.terms.retry };
@@ -63,7 +63,7 @@ impl Outbox {
         let Some(mut row) = self.database()?.delivery(given_back.delivery)? else {
             return Ok((SettleReply::ignored("unknown_delivery"), None));
         };
-        let was_at_cap = self.at_cap(&row.action);
+        let was_at_cap = self.at_cap(&row.action, now);
         let event = Event::Return { lease: given_back.lease, reason: &given_back.reason };
         let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
         match row.delivery.step(&event, at) {
@@ -78,7 +78,7 @@ impl Outbox {
     pub(super) async fn cancel(&self, id: DeliveryId) -> Result<CancelReply> {
         let now = ambient::now();
         let Some(mut row) = self.database()?.delivery(id)? else { return Ok(CancelReply::Unknown) };
-        let was_at_cap = self.at_cap(&row.action);
+        let was_at_cap = self.at_cap(&row.action, now);
         if !self.atomically(|| self.cancel_row(&mut row, now))? {
             return Ok(CancelReply::Ended);
         }
@@ -176,8 +176,8 @@ impl Outbox {
         }))
     }
 
-    pub(super) fn at_cap(&self, action: &Slug) -> bool {
-        self.memory.borrow_mut().ledger.account(action).room(ambient::now()) == 0
+    pub(super) fn at_cap(&self, action: &Slug, now: UnixMs) -> bool {
+        self.memory.borrow_mut().ledger.account(action).room(now) == 0
     }
 
     /// Sees to the alarm after a delivery has moved: for its own wake-up, for the lease that was handed out
