@@ -59,13 +59,14 @@ pub struct ReplayOf {
     pub bulk: Option<ReplayId>,
 }
 
-/// How the deliveries of a bulk replay have ended.
+/// How a delivery has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// The endpoint had it.
     Delivered,
-    /// The endpoint refused for good.
+    /// The endpoint refused for good, or nothing could be sent.
     Rejected,
     /// The window was used up.
     Exhausted,

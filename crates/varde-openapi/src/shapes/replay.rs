@@ -1,5 +1,6 @@
 use schemars::JsonSchema;
 use serde::Serialize;
+use varde_core::replay::Ended;
 
 use super::Ms;
 
@@ -35,20 +36,6 @@ pub struct ReplayMany {
     pub until: Option<Ms>,
     /// Counts, and sends nothing.
     pub dry_run: Option<bool>,
-}
-
-/// How a delivery has ended.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Ended {
-    /// The endpoint has it.
-    Delivered,
-    /// The endpoint refused it for good, or nothing could be sent.
-    Rejected,
-    /// The window was over.
-    Exhausted,
-    /// A person ended it.
-    Canceled,
 }
 
 /// Which deliveries a bulk replay takes.
