@@ -38,8 +38,9 @@ describe('"ordering": "record"', { concurrency: true }, () => {
   });
 
   it("keeps the order in later actions, too", async () => {
-    const one = receiver.endpoint("/ordered-one", { status: 200, delayMs: 50 });
-    const two = receiver.endpoint("/ordered-two", { status: 200, delayMs: 50 });
+    // The later the faster: without a line the last one would be the first at the second action.
+    const one = receiver.endpoint("/ordered-one", ({ text }) => ({ status: 200, delayMs: 500 - 100 * JSON.parse(text).n }));
+    const two = receiver.endpoint("/ordered-two");
     const workflow = ordered(one.url);
     const [action] = workflow.actions;
     await api.workflow("ordered-two", { ...workflow, actions: [action, { ...action, id: "then", url: two.url }] });
