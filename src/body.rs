@@ -1,10 +1,10 @@
 //! Bodies, read up to a limit and not a byte further.
 
-use js_sys::{Reflect, Uint8Array};
-use wasm_bindgen::{JsCast as _, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStream, ReadableStreamDefaultReader};
+use wasm_bindgen::JsValue;
+use web_sys::ReadableStream;
 use worker::{Request, Result};
+
+use crate::platform;
 
 /// What was read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,25 +38,7 @@ pub async fn read_stream(
     stream: Option<ReadableStream>,
     limit: usize,
 ) -> std::result::Result<Capped, JsValue> {
-    let mut capped = Capped::default();
-    let Some(stream) = stream else { return Ok(capped) };
-    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
-    loop {
-        let read = JsFuture::from(reader.read()).await?;
-        if Reflect::get(&read, &JsValue::from_str("done"))?.is_truthy() {
-            return Ok(capped);
-        }
-        let chunk: Uint8Array = Reflect::get(&read, &JsValue::from_str("value"))?.unchecked_into();
-        let room = limit - capped.bytes.len();
-        let taken = chunk.length().min(u32::try_from(room).unwrap_or(u32::MAX));
-        let start = capped.bytes.len();
-        capped.bytes.resize(start + taken as usize, 0);
-        chunk.subarray(0, taken).copy_to(&mut capped.bytes[start..]);
-        if taken < chunk.length() {
-            capped.truncated = true;
-            // The answer doesn't matter: whether it hears of it or not, nothing more is read.
-            let _ = reader.cancel();
-            return Ok(capped);
-        }
-    }
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let (bytes, truncated) = platform::read_capped(&stream.map_or(JsValue::NULL, Into::into), limit).await?;
+    Ok(Capped { bytes, truncated })
 }

@@ -1,13 +1,16 @@
 //! A Durable Object's SQLite: migrations, statements, rows. Every statement is metered.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 use varde_core::time::UnixMs;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
-use worker::{ScheduledTime, SqlCursor, SqlStorage, SqlStorageValue, Storage};
+use worker::{ScheduledTime, SqlStorage, Storage};
 
-use crate::{ambient, metering};
+use crate::{ambient, metering, platform};
 
 /// The database, with every statement metered.
 #[derive(Debug, Clone)]
@@ -57,28 +60,36 @@ impl Database {
     ///
     /// # Errors
     /// When SQLite refuses it.
-    pub fn rows(&self, sql: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<Vec<Row>> {
-        let cursor = self.exec(sql, bindings)?;
-        let rows = cursor.raw().map(|row| row.map(|cells| Row { cells: cells.into_iter() })).collect();
-        metering::sql(&cursor);
-        rows
+    pub fn rows(&self, sql: &str, bindings: Vec<Binding<'_>>) -> worker::Result<Vec<Row>> {
+        if metering::statement_fails() {
+            return Err(worker::Error::from("asked to fail"));
+        }
+        let rows = self.execute(sql, &serde_json::to_string(&bindings)?)?;
+        Ok(rows.into_iter().map(|cells| Row { cells: cells.into_iter() }).collect())
+    }
+
+    #[cfg(not(feature = "testing"))]
+    fn execute(&self, sql: &str, bindings: &str) -> worker::Result<Vec<Vec<Value>>> {
+        match platform::execute(self.sql.as_ref(), sql, bindings)? {
+            Some(rows) => Ok(serde_json::from_str(&rows)?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    fn execute(&self, sql: &str, bindings: &str) -> worker::Result<Vec<Vec<Value>>> {
+        let counted = platform::execute_counted(self.sql.as_ref(), sql, bindings)?;
+        let (read, written, rows) = serde_json::from_str(&counted)?;
+        metering::sql(read, written);
+        Ok(rows)
     }
 
     /// Runs a statement for its effect.
     ///
     /// # Errors
     /// When SQLite refuses it.
-    pub fn run(&self, sql: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<SqlCursor> {
-        let cursor = self.exec(sql, bindings)?;
-        metering::sql(&cursor);
-        Ok(cursor)
-    }
-
-    fn exec(&self, sql: &str, bindings: Vec<SqlStorageValue>) -> worker::Result<SqlCursor> {
-        if metering::statement_fails() {
-            return Err(worker::Error::from("asked to fail"));
-        }
-        self.sql.exec(sql, bindings)
+    pub fn run(&self, sql: &str, bindings: Vec<Binding<'_>>) -> worker::Result<()> {
+        self.rows(sql, bindings).map(drop)
     }
 
     /// A value of the `meta` table.
@@ -96,14 +107,58 @@ impl Database {
     /// When SQLite refuses it.
     pub fn set_meta(&self, key: &str, value: &str) -> worker::Result<()> {
         self.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", vec![key.into(), value.into()])
-            .map(drop)
     }
+}
+
+/// A value for a place in a statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Binding<'a> {
+    /// NULL.
+    Null,
+    /// A number.
+    Number(u64),
+    /// A text.
+    Text(Cow<'a, str>),
+}
+
+impl Serialize for Binding<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Text(text) => serializer.serialize_str(text),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Binding<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Binding<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+impl<'a, T: Into<Binding<'a>>> From<Option<T>> for Binding<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// A number for SQLite; beyond 2^53 JavaScript, which it passes through, can't count, and a time is never.
+pub fn number(number: u64) -> Binding<'static> {
+    const EXACT: u64 = (1 << 53) - 1;
+    Binding::Number(number.min(EXACT))
 }
 
 /// One row, read cell by cell in the order of the SELECT.
 #[derive(Debug)]
 pub struct Row {
-    cells: std::vec::IntoIter<SqlStorageValue>,
+    cells: std::vec::IntoIter<Value>,
 }
 
 impl Row {
@@ -121,9 +176,9 @@ impl Row {
     /// When it is something else.
     pub fn optional_text(&mut self) -> worker::Result<Option<String>> {
         match self.cells.next() {
-            Some(SqlStorageValue::String(text)) => Ok(Some(text)),
-            Some(SqlStorageValue::Null) => Ok(None),
-            other => Err(worker::Error::from(format!("expected a text, found {other:?}"))),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Value::Null) => Ok(None),
+            other => Err(unexpected("a text", other.as_ref())),
         }
     }
 
@@ -133,10 +188,11 @@ impl Row {
     /// When it is something else.
     pub fn optional_number(&mut self) -> worker::Result<Option<u64>> {
         match self.cells.next() {
-            Some(SqlStorageValue::Integer(number)) => Ok(Some(u64::try_from(number).unwrap_or(0))),
-            Some(SqlStorageValue::Float(number)) => Ok(Some(number as u64)),
-            Some(SqlStorageValue::Null) => Ok(None),
-            other => Err(worker::Error::from(format!("expected a number, found {other:?}"))),
+            Some(Value::Number(number)) => {
+                Ok(Some(number.as_u64().unwrap_or_else(|| number.as_f64().unwrap_or_default() as u64)))
+            }
+            Some(Value::Null) => Ok(None),
+            other => Err(unexpected("a number", other.as_ref())),
         }
     }
 
@@ -149,10 +205,9 @@ impl Row {
     }
 }
 
-/// A number for SQLite; beyond 2^53 JavaScript, which it passes through, can't count, and a time is never.
-pub fn number(number: u64) -> SqlStorageValue {
-    const EXACT: u64 = (1 << 53) - 1;
-    SqlStorageValue::Integer(number.min(EXACT).cast_signed())
+fn unexpected(wanted: &str, found: Option<&Value>) -> worker::Error {
+    let found = found.map_or_else(|| "no cell".to_owned(), Value::to_string);
+    worker::Error::from(format!("expected {wanted}, found {found}"))
 }
 
 /// Sets an object's alarm.
@@ -207,5 +262,44 @@ pub fn atomically<T>(storage: &Storage, work: impl FnOnce() -> worker::Result<T>
         (_, Err(error)) => Err(worker::Error::from(error)),
         (Some(Ok(value)), Ok(_)) => Ok(value),
         (None, Ok(_)) => Err(worker::Error::from("the runtime didn't run the transaction")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn bindings_are_json() {
+        let bindings: Vec<Binding<'_>> = vec![
+            "a \"b\" \u{0}".into(),
+            String::from("c").into(),
+            None::<String>.into(),
+            number(5),
+            number(u64::MAX),
+        ];
+        let expected = json!(["a \"b\" \u{0}", "c", null, 5, 9_007_199_254_740_991_u64]);
+        assert_eq!(serde_json::to_value(&bindings).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_row_is_read_cell_by_cell() {
+        let row =
+            |cells: Value| Row { cells: serde_json::from_value::<Vec<Value>>(cells).unwrap().into_iter() };
+        let mut good = row(json!(["a", null, 7, 7.0, null]));
+        assert_eq!(good.text().unwrap(), "a");
+        assert_eq!(good.optional_text().unwrap(), None);
+        assert_eq!((good.number().unwrap(), good.number().unwrap()), (7, 7));
+        assert_eq!(good.optional_number().unwrap(), None);
+        for (cells, text) in [
+            (json!([null]), "expected a text, found NULL"),
+            (json!([7]), "expected a text, found 7"),
+            (json!([]), "expected a text, found no cell"),
+        ] {
+            assert_eq!(row(cells).text().unwrap_err().to_string(), text);
+        }
+        assert_eq!(row(json!(["x"])).number().unwrap_err().to_string(), "expected a number, found \"x\"");
     }
 }

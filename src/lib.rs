@@ -9,6 +9,7 @@ mod patience;
 mod log;
 mod config;
 mod metering;
+mod platform;
 mod database;
 mod objects;
 mod body;

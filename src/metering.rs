@@ -2,8 +2,6 @@
 //! And faults to order: the statement that is to fail, a registry out of
 //! reach, a clock that jumps. Without the feature `testing` nothing is counted and nothing is compiled in.
 
-use worker::SqlCursor;
-
 #[cfg(feature = "testing")]
 pub use counting::*;
 
@@ -35,10 +33,6 @@ pub const fn outbox_is_down() -> bool {
 #[cfg(not(feature = "testing"))]
 pub const fn object_call() {}
 
-/// Counts what a statement read and wrote.
-#[cfg(not(feature = "testing"))]
-pub const fn sql(_cursor: &SqlCursor) {}
-
 /// A look for due deliveries begins.
 #[cfg(not(feature = "testing"))]
 pub const fn begin_take() {}
@@ -50,8 +44,6 @@ pub const fn end_take(_found: usize) {}
 #[cfg(feature = "testing")]
 mod counting {
     use std::cell::Cell;
-
-    use super::SqlCursor;
 
     /// Counters of this isolate since it started.
     #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
@@ -142,8 +134,7 @@ mod counting {
     }
 
     /// Counts what a statement read and wrote.
-    pub fn sql(cursor: &SqlCursor) {
-        let (read, written) = (cursor.rows_read() as u64, cursor.rows_written() as u64);
+    pub fn sql(read: u64, written: u64) {
         count(|counters| {
             counters.rows_read += read;
             counters.rows_written += written;

@@ -1,11 +1,10 @@
 //! Calls to Durable Objects: one JSON message there, one back.
 
-use js_sys::Uint8Array;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use worker::{Env, Error, Method, Request, RequestInit, Response, Result};
+use worker::{Env, Error, Response, Result};
 
-use crate::metering;
+use crate::{metering, platform};
 
 /// Calls the object `name` behind `binding`.
 ///
@@ -18,26 +17,13 @@ pub async fn call<Call: Serialize, Reply: DeserializeOwned>(
     call: &Call,
 ) -> Result<Reply> {
     metering::object_call();
-    let stub = env.durable_object(binding)?.get_by_name(name)?;
-    let mut response = stub.fetch_with_request(message(call)?).await?;
-    let body = response.bytes().await?;
-    if response.status_code() != 200 {
+    let (status, body) =
+        platform::call(env.as_ref(), binding, Some(name), &serde_json::to_vec(call)?).await?;
+    if status != 200 {
         let cause = String::from_utf8_lossy(&body);
-        return Err(Error::from(format!("{binding} {name} answered {}: {cause}", response.status_code())));
+        return Err(Error::from(format!("{binding} {name} answered {status}: {cause}")));
     }
     Ok(serde_json::from_slice(&body)?)
-}
-
-/// A request that carries `call` as JSON.
-///
-/// # Errors
-/// When it can't be serialised.
-pub fn message<Call: Serialize>(call: &Call) -> Result<Request> {
-    let body = serde_json::to_vec(call)?;
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post).with_body(Some(Uint8Array::from(body.as_slice()).into()));
-    // The host is never looked at: the binding says who gets it.
-    Request::new_with_init("https://varde.internal/", &init)
 }
 
 /// An object's answer to a call.

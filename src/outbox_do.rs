@@ -21,14 +21,17 @@ mod slots;
 mod replay;
 mod retention;
 mod reports;
+mod turn;
 mod view;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::RefUnwindSafe;
 
+use serde_json::value::RawValue;
 use varde_core::controls::Controls;
 use varde_core::delivery::{Delivery, Effect, Event, Step};
+use varde_core::ids::DeliveryId;
 use varde_core::operations::Happening;
 use varde_core::rate::{Allowance, Pacer};
 use varde_core::replay::Progress;
@@ -40,6 +43,7 @@ use self::ledger::{Account, Ledger};
 use self::protocol::{Acknowledged, Home, OpenCount, OutboxCall, SettleReply};
 use self::retention::Forgetting;
 use self::store::{AttemptLog, DeliveryRow, Finale};
+use self::turn::NextTurn;
 use crate::ambient;
 use crate::database::{Database, atomically, set_alarm};
 use crate::objects::reply;
@@ -58,6 +62,7 @@ pub struct Outbox {
     env: Env,
     database: std::result::Result<Database, String>,
     memory: RefCell<Memory>,
+    next_turn: NextTurn,
     /// Where rate limits stand, in the shard that gives slots away. Apart from the memory: an error that puts
     /// that in doubt must not give slots away twice.
     pacers: RefCell<BTreeMap<Slug, Pacer>>,
@@ -74,6 +79,10 @@ struct Memory {
     /// Actions found gone here that the registry hasn't been told of yet.
     untold: Vec<Slug>,
     ledger: Ledger,
+    /// Actions whose counters the transaction that is under way has yet to store.
+    uncounted: BTreeSet<Slug>,
+    /// Deliveries that were leased out as soon as they came in: they are settled without being read.
+    leased: BTreeMap<DeliveryId, DeliveryRow>,
     /// The last place given away in a line.
     last_place: u64,
     /// What this outbox may still use of rate limits.
@@ -101,6 +110,7 @@ impl DurableObject for Outbox {
             env,
             database,
             memory: RefCell::default(),
+            next_turn: NextTurn::default(),
             pacers: RefCell::default(),
             #[cfg(feature = "testing")]
             panic_in_alarm: std::cell::Cell::default(),
@@ -185,7 +195,20 @@ impl Outbox {
 
     /// Does `work` in one transaction. When it fails, the memory is in doubt, too: see [`DoubtUnlessDone`].
     fn atomically<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        atomically(&self.state.storage(), work)
+        atomically(&self.state.storage(), || {
+            let done = work()?;
+            self.save_counters()?;
+            Ok(done)
+        })
+    }
+
+    /// Stores the counters of the actions that something has happened to.
+    fn save_counters(&self) -> Result<()> {
+        let mut memory = self.memory.borrow_mut();
+        for action in std::mem::take(&mut memory.uncounted) {
+            self.database()?.save_counters(&action, &memory.ledger.account(&action).totals)?;
+        }
+        Ok(())
     }
 
     fn database(&self) -> Result<&Database> {
@@ -280,10 +303,14 @@ impl Outbox {
 
     /// Stores a step of a delivery and keeps the ledger in step with it. A delivery of a paused action that
     /// would be scheduled is held instead.
-    fn store_step(&self, row: &mut DeliveryRow, step: Step, settled: Settled, now: UnixMs) -> Result<()> {
+    fn store_step(&self, row: &mut DeliveryRow, step: Step, settled: Settled<'_>, now: UnixMs) -> Result<()> {
         let database = self.database()?;
         let before = row.delivery.state.clone();
-        let paused = self.memory.borrow().pause_reason(&row.action).is_some();
+        let paused = {
+            let mut memory = self.memory.borrow_mut();
+            memory.leased.remove(&row.id);
+            memory.pause_reason(&row.action).is_some()
+        };
         row.delivery = if paused { held(step.delivery, row, now) } else { step.delivery };
         let ended = step.effects.contains(&Effect::End);
         let mut attempted = false;
@@ -293,7 +320,7 @@ impl Outbox {
                 Effect::RecordAttempt(end) => {
                     attempted = true;
                     self.attempted(&row.action, &end, now)?;
-                    let log = AttemptLog { end, response: settled.response.clone() };
+                    let log = AttemptLog { end, response: settled.response };
                     match &mut finale {
                         Some(finale) => finale.attempt = Some(log),
                         None => database.insert_attempt(row.id, &log)?,
@@ -311,17 +338,17 @@ impl Outbox {
         let mut memory = self.memory.borrow_mut();
         memory.ledger.moved(&row.action, Some(&before), &row.delivery.state);
         if attempted || ended {
-            database.save_counters(&row.action, &memory.ledger.account(&row.action).totals)?;
+            memory.uncounted.insert(row.action.clone());
         }
         Ok(())
     }
 }
 
 /// What a settle brings besides its outcome.
-#[derive(Debug, Default)]
-struct Settled {
-    response: Option<serde_json::Value>,
-    outputs: Option<Box<serde_json::value::RawValue>>,
+#[derive(Debug, Clone, Copy, Default)]
+struct Settled<'a> {
+    response: Option<&'a RawValue>,
+    outputs: Option<&'a RawValue>,
 }
 
 impl Memory {

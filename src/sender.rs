@@ -35,7 +35,7 @@ use crate::outbox_do::protocol::{
     Advance, AdvanceWork, HandOver, Home, Lease, OutboxCall, Report, Return, Settle, SettleReply, Terms,
     Then, Ticket, Work,
 };
-use crate::{ambient, log, objects, outbox, plan};
+use crate::{ambient, log, outbox, plan, platform};
 
 /// Background work of a Worker invocation ends this long after its answer.
 const BACKGROUND_MS: u64 = 30 * SECOND_MS;
@@ -71,8 +71,8 @@ pub struct Story {
 /// # Errors
 /// When it can't be reached or refuses.
 pub async fn hand_over(env: &Env, hand_over: &HandOver) -> Result<()> {
-    let response = env.service("SENDER")?.fetch_request(objects::message(hand_over)?).await?;
-    match response.status_code() {
+    let message = serde_json::to_vec(hand_over)?;
+    match platform::call(env.as_ref(), "SENDER", None, &message).await?.0 {
         202 => Ok(()),
         status => Err(worker::Error::from(format!("the sender answered {status}"))),
     }

@@ -8,10 +8,10 @@ use varde_core::schedule::RetryPolicy;
 use varde_core::time::{DAY_MS, UnixMs};
 use worker::Result;
 
-use super::protocol::{Accept, AcceptReply, Accepted, Home, NewEnrollment, Plan, Planned, Terms, Ticket};
+use super::protocol::{Accepted, Home, NewEnrollment, Plan, Planned, Terms, Ticket};
 use super::store::{After, DeliveryRow, Finale};
-use super::{LEASES_PER_CALL, OPEN_LIMIT, Outbox};
-use crate::{ambient, log, registry};
+use super::{OPEN_LIMIT, Outbox};
+use crate::registry;
 
 /// How long an idempotency key is remembered.
 const IDEMPOTENCY_MS: u64 = DAY_MS;
@@ -23,47 +23,10 @@ pub(super) struct Owner<'a> {
 }
 
 impl Outbox {
-    /// Stores enrollments and their first deliveries. Safe to repeat: an id that is there is answered as
-    /// enrolled, with no second lease.
-    pub(super) async fn accept(&self, accept: Accept) -> Result<AcceptReply> {
-        self.register_once(&accept.home).await?;
-        let now = ambient::now();
-        let mut reply =
-            AcceptReply { results: Vec::with_capacity(accept.enrollments.len()), leases: Vec::new() };
-        let mut leases_left = accept.leases.min(LEASES_PER_CALL);
-        let mut wake = UnixMs(u64::MAX);
-        for new in accept.enrollments {
-            let mut failed = false;
-            let one = self.atomically(|| self.accept_one(new, leases_left > 0, now));
-            let (result, created) = one.unwrap_or_else(|error| {
-                // One that can't be stored doesn't hold up the others.
-                log::error("accept_failed", &error);
-                failed = true;
-                (Accepted::Failed, None)
-            });
-            if failed {
-                // What it did to the counts was rolled back in the rows: take them anew before the next one.
-                let armed = self.memory.borrow().armed;
-                self.load(armed)?;
-            }
-            reply.results.push(result);
-            if let Some(created) = created {
-                wake = wake.min(created.wakes_at);
-                if let Some(ticket) = created.ticket {
-                    leases_left -= 1;
-                    reply.leases.push(ticket);
-                }
-            }
-        }
-        if wake < UnixMs(u64::MAX) {
-            self.arm(wake).await?;
-        }
-        Ok(reply)
-    }
-
-    fn accept_one(
+    /// Stores one enrollment with its first delivery: its result, and what was created.
+    pub(super) fn accept_one(
         &self,
-        new: NewEnrollment,
+        new: &NewEnrollment,
         lease: bool,
         now: UnixMs,
     ) -> Result<(Accepted, Option<Created>)> {
@@ -87,7 +50,7 @@ impl Outbox {
                 return Ok((Accepted::Full, None));
             }
         }
-        if !database.insert_enrollment(&new, now)? {
+        if !database.insert_enrollment(new, now)? {
             return Ok((Accepted::Enrolled { id }, None));
         }
         if let Some(used) = &new.idempotency {
@@ -95,7 +58,7 @@ impl Outbox {
         }
         let owner = Owner { enrollment: id, record: &new.record };
         let action = new.first.action.clone();
-        let creation = Creation { planned: new.first, replay: None, lease };
+        let creation = Creation { planned: &new.first, replay: None, lease };
         let created = self.create_delivery(id.first_delivery(), &owner, creation, now)?;
         if created.ended {
             self.ended(id, After { action, delivered: false, ordered: false }, now)?;
@@ -110,20 +73,20 @@ impl Outbox {
         &self,
         id: DeliveryId,
         owner: &Owner<'_>,
-        creation: Creation,
+        creation: Creation<'_>,
         now: UnixMs,
     ) -> Result<Created> {
-        let Creation { planned: Planned { action, plan, ordered }, replay, lease } = creation;
+        let Creation { planned: &Planned { ref action, ref plan, ordered }, replay, lease } = creation;
         let (terms, request, unsendable) = match plan {
-            Plan::Send { terms, request } => (terms, request.get().to_owned(), None),
-            Plan::Unsendable { reason } => (no_terms(), "null".to_owned(), Some(reason)),
+            Plan::Send { terms, request } => (terms.clone(), request.get(), None),
+            Plan::Unsendable { reason } => (no_terms(), "null", Some(reason)),
         };
         let at = Circumstances { now, dice: 0.0, policy: &terms.retry };
         let fresh = Delivery::scheduled(now);
-        let blocked = ordered && self.database()?.has_line(&action, owner.record)?;
+        let blocked = ordered && self.database()?.has_line(action, owner.record)?;
         let place = (ordered && unsendable.is_none()).then(|| self.next_place(now));
-        let paused = self.memory.borrow().pause_reason(&action).is_some();
-        let may_lease = lease && !paused && !self.at_cap(&action, now) && self.slots(&action, now)? > 0;
+        let paused = self.memory.borrow().pause_reason(action).is_some();
+        let may_lease = lease && !paused && !self.at_cap(action, now) && self.slots(action, now)? > 0;
         let event = match &unsendable {
             Some(reason) => Some(Event::Unsendable { reason }),
             None if blocked => Some(Event::Block),
@@ -140,14 +103,14 @@ impl Outbox {
         let ended = !delivery.state.is_open();
         let ticket = matches!(event, Some(Event::Lease { .. })).then(|| ticket(id, &delivery, &terms));
         if ticket.is_some() {
-            self.use_slot(&action);
+            self.use_slot(action);
         }
         let wakes_at = if ended { now } else { delivery.state.wakes_at().unwrap_or(UnixMs(u64::MAX)) };
         let record = owner.record.to_owned();
         let row = DeliveryRow {
             id,
             enrollment: owner.enrollment,
-            action,
+            action: action.clone(),
             record,
             created_at: now,
             delivery,
@@ -158,18 +121,21 @@ impl Outbox {
         };
         let finale = ended.then_some(Finale { settled_at: now, attempt: None, outputs: None });
         let database = self.database()?;
-        database.insert_delivery(&row, &request, finale.as_ref())?;
+        database.insert_delivery(&row, request, finale.as_ref())?;
         let mut memory = self.memory.borrow_mut();
         memory.ledger.moved(&row.action, None, &row.delivery.state);
         if ended {
-            database.save_counters(&row.action, &memory.ledger.account(&row.action).totals)?;
+            memory.uncounted.insert(row.action.clone());
+        }
+        if ticket.is_some() {
+            memory.leased.insert(id, row);
         }
         Ok(Created { ticket, wakes_at, ended })
     }
 
     /// Makes the outbox known to the registry before its first accept is answered, so that controls and the
     /// sweep find it, and takes over the controls that are in force.
-    async fn register_once(&self, home: &Home) -> Result<()> {
+    pub(super) async fn register_once(&self, home: &Home) -> Result<()> {
         if self.memory.borrow().home.is_some() {
             return Ok(());
         }
@@ -188,8 +154,8 @@ impl Outbox {
 }
 
 /// A delivery to insert.
-pub(super) struct Creation {
-    pub planned: Planned,
+pub(super) struct Creation<'a> {
+    pub planned: &'a Planned,
     /// What it is a replay of.
     pub replay: Option<ReplayOf>,
     /// Whether the caller can make its first attempt.

@@ -22,7 +22,7 @@ impl Outbox {
     pub(super) fn conclude(
         &self,
         row: &DeliveryRow,
-        then: Option<Then>,
+        then: Option<&Then>,
         budget_ms: u64,
         now: UnixMs,
     ) -> Result<Option<Work>> {
@@ -52,7 +52,7 @@ impl Outbox {
         id: EnrollmentId,
         record: &str,
         after: After,
-        then: Then,
+        then: &Then,
         budget_ms: u64,
         now: UnixMs,
     ) -> Result<Option<Work>> {
@@ -64,10 +64,10 @@ impl Outbox {
             // The last action of an enrollment with nothing else to tell: no row to write.
             Then::Done => None,
             Then::Failed { reason } => {
-                self.end_early(id, "failed", Some(reason))?;
+                self.end_early(id, "failed", Some(reason.clone()))?;
                 None
             }
-            Then::Next { delivery, planned } => Some(self.begin_next(id, record, delivery, planned, now)?),
+            Then::Next { delivery, planned } => Some(self.begin_next(id, record, *delivery, planned, now)?),
         };
         if after.ordered {
             self.move_line(&after.action, record, now)?;
@@ -84,7 +84,7 @@ impl Outbox {
         id: EnrollmentId,
         record: &str,
         delivery: DeliveryId,
-        planned: Planned,
+        planned: &Planned,
         now: UnixMs,
     ) -> Result<Created> {
         let action = planned.action.clone();
@@ -120,7 +120,7 @@ impl Outbox {
             course.after = None;
             None
         })?;
-        let mut work = self.go_on(row.id, &row.record, after, advance.then, advance.budget_ms, now)?;
+        let mut work = self.go_on(row.id, &row.record, after, &advance.then, advance.budget_ms, now)?;
         if work.is_none() {
             work = self.due_work(advance.budget_ms, now)?;
         }

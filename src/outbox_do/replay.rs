@@ -93,7 +93,7 @@ impl Outbox {
         self.database()?.set_replayed_by(old.id, id)?;
         let owner = Owner { enrollment: old.enrollment, record: &old.record };
         let replay = Some(ReplayOf { delivery: old.id, bulk });
-        self.create_delivery(id, &owner, Creation { planned, replay, lease: false }, now)?;
+        self.create_delivery(id, &owner, Creation { planned: &planned, replay, lease: false }, now)?;
         Ok(true)
     }
 

@@ -10,6 +10,7 @@ use super::accept::ticket;
 use super::ledger::Lane;
 use super::protocol::{CancelReply, Lease, Return, Settle, SettleReply, Work};
 use super::store::DeliveryRow;
+use super::turn::Moved;
 use super::{Outbox, Settled};
 use crate::{ambient, log, metering};
 
@@ -17,72 +18,70 @@ use crate::{ambient, log, metering};
 const SETTLE_MARGIN_MS: u64 = 2 * SECOND_MS;
 
 impl Outbox {
-    /// Takes in how an attempt ended. Safe to repeat: the second time it is ignored, and says so.
-    pub(super) async fn settle(&self, settle: Settle) -> Result<SettleReply> {
-        let now = ambient::now();
-        let (reply, moved) = self.atomically(|| self.settle_rows(settle, now))?;
-        self.arm_after(moved.as_ref(), reply.work.as_ref(), now).await?;
-        Ok(reply)
-    }
-
     /// The rows of a settle: the delivery's end and its enrollment's next step stand or fall together.
-    fn settle_rows(&self, settle: Settle, now: UnixMs) -> Result<(SettleReply, Option<Moved>)> {
-        let Some(mut row) = self.database()?.delivery(settle.delivery)? else {
-            return Ok((SettleReply::ignored("unknown_delivery"), None));
+    pub(super) fn settle_rows(&self, settle: &Settle, now: UnixMs) -> Result<(SettleReply, Moved)> {
+        let Some(mut row) = self.leased_row(settle.delivery)? else {
+            return Ok((SettleReply::ignored("unknown_delivery"), Moved::default()));
         };
-        let was_at_cap = self.at_cap(&row.action, now);
-        let event =
-            Event::Settle { lease: settle.lease, outcome: settle.outcome, duration_ms: settle.duration_ms };
+        let made_room = self.at_cap(&row.action, now);
+        let event = Event::Settle {
+            lease: settle.lease,
+            outcome: settle.outcome.clone(),
+            duration_ms: settle.duration_ms,
+        };
         let at = Circumstances { now, dice: ambient::fraction(), policy: &row.terms.retry };
         let step = match row.delivery.step(&event, at) {
             Ok(step) => step,
-            Err(refused) => return Ok((SettleReply::ignored(refused.code()), None)),
+            Err(refused) => return Ok((SettleReply::ignored(refused.code()), Moved::default())),
         };
-        let response = settle.response.map(|raw| serde_json::from_str(raw.get())).transpose()?;
-        self.store_step(&mut row, step, Settled { response, outputs: settle.outputs }, now)?;
+        let settled = Settled { response: settle.response.as_deref(), outputs: settle.outputs.as_deref() };
+        self.store_step(&mut row, step, settled, now)?;
         let mut work = None;
         if !row.delivery.state.is_open() {
-            work = self.conclude(&row, Some(settle.then), settle.budget_ms, now)?;
+            work = self.conclude(&row, Some(&settle.then), settle.budget_ms, now)?;
         }
         if work.is_none() {
             work = self.due_work(settle.budget_ms, now)?;
         }
-        let moved = Moved { wakes_at: row.delivery.state.wakes_at(), was_at_cap };
-        Ok((SettleReply { ignored: None, work }, Some(moved)))
+        let mut moved = Moved { wakes_at: row.delivery.state.wakes_at(), made_room, settled: true };
+        if let Some(Work::Send(lease)) = &work {
+            moved.wake(Some(now.plus_ms(lease.ticket.lease_ms)));
+        }
+        Ok((SettleReply { ignored: None, work }, moved))
     }
 
     /// Takes a lease back with nothing sent.
     pub(super) async fn take_back(&self, given_back: &Return) -> Result<SettleReply> {
         let now = ambient::now();
         let (reply, moved) = self.atomically(|| self.take_back_rows(given_back, now))?;
-        self.arm_after(moved.as_ref(), None, now).await?;
+        self.arm_after(&moved, now).await?;
         Ok(reply)
     }
 
-    fn take_back_rows(&self, given_back: &Return, now: UnixMs) -> Result<(SettleReply, Option<Moved>)> {
+    fn take_back_rows(&self, given_back: &Return, now: UnixMs) -> Result<(SettleReply, Moved)> {
         let Some(mut row) = self.database()?.delivery(given_back.delivery)? else {
-            return Ok((SettleReply::ignored("unknown_delivery"), None));
+            return Ok((SettleReply::ignored("unknown_delivery"), Moved::default()));
         };
-        let was_at_cap = self.at_cap(&row.action, now);
+        let made_room = self.at_cap(&row.action, now);
         let event = Event::Return { lease: given_back.lease, reason: &given_back.reason };
         let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
         match row.delivery.step(&event, at) {
             Ok(step) => self.store_step(&mut row, step, Settled::default(), now)?,
-            Err(refused) => return Ok((SettleReply::ignored(refused.code()), None)),
+            Err(refused) => return Ok((SettleReply::ignored(refused.code()), Moved::default())),
         }
-        let moved = Moved { wakes_at: row.delivery.state.wakes_at(), was_at_cap };
-        Ok((SettleReply { ignored: None, work: None }, Some(moved)))
+        let moved = Moved { wakes_at: row.delivery.state.wakes_at(), made_room, settled: true };
+        Ok((SettleReply { ignored: None, work: None }, moved))
     }
 
     /// A person ends a delivery; its enrollment ends with it.
     pub(super) async fn cancel(&self, id: DeliveryId) -> Result<CancelReply> {
         let now = ambient::now();
         let Some(mut row) = self.database()?.delivery(id)? else { return Ok(CancelReply::Unknown) };
-        let was_at_cap = self.at_cap(&row.action, now);
+        let made_room = self.at_cap(&row.action, now);
         if !self.atomically(|| self.cancel_row(&mut row, now))? {
             return Ok(CancelReply::Ended);
         }
-        self.arm_after(Some(&Moved { wakes_at: None, was_at_cap }), None, now).await?;
+        self.arm_after(&Moved { wakes_at: None, made_room, settled: true }, now).await?;
         Ok(CancelReply::Canceled)
     }
 
@@ -100,6 +99,14 @@ impl Outbox {
             self.move_line(&row.action, &row.record, now)?;
         }
         Ok(true)
+    }
+
+    /// A delivery that was probably leased out a moment ago: then the memory has it.
+    fn leased_row(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+        match self.memory.borrow_mut().leased.remove(&id) {
+            Some(row) => Ok(Some(row)),
+            None => self.database()?.delivery(id),
+        }
     }
 
     /// A due delivery for a sender that has `budget_ms` left.
@@ -180,9 +187,9 @@ impl Outbox {
         self.memory.borrow_mut().ledger.account(action).room(now) == 0
     }
 
-    /// Sees to the alarm after a delivery has moved: for its own wake-up, for the lease that was handed out
-    /// with it, and for all open work where the move made room under the cap or left something due.
-    async fn arm_after(&self, moved: Option<&Moved>, handed: Option<&Work>, now: UnixMs) -> Result<()> {
+    /// Sees to the alarm after deliveries have moved: for what they wait for, and for all open work where they
+    /// made room under a cap or left something due.
+    pub(super) async fn arm_after(&self, moved: &Moved, now: UnixMs) -> Result<()> {
         if !self.memory.borrow().untold.is_empty() {
             // The registry is to hear at once that an endpoint is gone.
             return self.arm(now).await;
@@ -194,14 +201,10 @@ impl Outbox {
             };
             waiting || self.replays_go_on() || !self.actions_with_due(now).is_empty()
         };
-        if moved.is_some_and(|moved| moved.was_at_cap) || left_over() {
+        if moved.made_room || moved.settled && left_over() {
             return self.arm_for_open_work().await;
         }
-        let lease_ends = match handed {
-            Some(Work::Send(lease)) => Some(now.plus_ms(lease.ticket.lease_ms)),
-            Some(Work::Advance(_) | Work::Report(_)) | None => None,
-        };
-        match moved.and_then(|moved| moved.wakes_at).into_iter().chain(lease_ends).min() {
+        match moved.wakes_at {
             Some(at) => self.arm(at).await,
             None => Ok(()),
         }
@@ -244,12 +247,4 @@ impl Outbox {
         }
         Ok(rows)
     }
-}
-
-/// A delivery that has moved, as far as the alarm is concerned.
-struct Moved {
-    /// When it must be looked at again.
-    wakes_at: Option<UnixMs>,
-    /// Whether its action had all its leases out before.
-    was_at_cap: bool,
 }

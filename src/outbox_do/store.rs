@@ -13,11 +13,11 @@ use varde_core::ids::{DeliveryId, EnrollmentId};
 use varde_core::replay::ReplayOf;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
-use worker::{Error, Result, SqlStorageValue};
+use worker::{Error, Result};
 
 use super::ledger::{Lane, Totals};
 use super::protocol::Terms;
-use crate::database::{Database, Row, number};
+use crate::database::{Binding, Database, Row, number};
 
 pub use enrollments::{After, Course, EnrollmentRow};
 
@@ -54,34 +54,42 @@ pub struct DeliveryRow {
 /// How a delivery ended; written once. The attempt that ended it lives here and not among the attempts,
 /// so that a first attempt that arrives costs no row of its own.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Finale {
+pub struct Finale<Raw = Box<RawValue>, Response = serde_json::Value> {
     /// When.
     pub settled_at: UnixMs,
     /// The attempt that ended it, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<AttemptLog>,
+    pub attempt: Option<AttemptLog<Response>>,
     /// `{"values": {name: value}, "note"?}` of its response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outputs: Option<Box<RawValue>>,
+    pub outputs: Option<Raw>,
 }
 
 /// One ended attempt with what came back.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct AttemptLog {
+pub struct AttemptLog<Response = serde_json::Value> {
     /// The attempt.
     #[serde(flatten)]
     pub end: AttemptEnd,
     /// `{"headers", "body", "truncated"}`, masked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response: Option<serde_json::Value>,
+    pub response: Option<Response>,
 }
+
+/// As it is written: what came from the sender is stored unread.
+pub type NewFinale<'a> = Finale<&'a RawValue, &'a RawValue>;
 
 const DELIVERY_COLUMNS: &str =
     "id, enrollment, action, record, created_at, state, terms, place, replay, replayed_by";
 
 impl Database {
     /// Inserts a delivery in whatever state it starts with.
-    pub fn insert_delivery(&self, row: &DeliveryRow, request: &str, finale: Option<&Finale>) -> Result<()> {
+    pub fn insert_delivery(
+        &self,
+        row: &DeliveryRow,
+        request: &str,
+        finale: Option<&NewFinale<'_>>,
+    ) -> Result<()> {
         let finale = finale.map(serde_json::to_string).transpose()?;
         let (lane, wakes_at) = open_columns(&row.delivery.state);
         self.run(
@@ -99,7 +107,7 @@ impl Database {
                 finale.into(),
                 serde_json::to_string(&row.terms)?.into(),
                 request.into(),
-                row.place.map_or(SqlStorageValue::Null, number),
+                row.place.map_or(Binding::Null, number),
                 row.replay.as_ref().map(serde_json::to_string).transpose()?.into(),
             ],
         )
@@ -111,7 +119,7 @@ impl Database {
         &self,
         id: DeliveryId,
         delivery: &Delivery,
-        finale: Option<&Finale>,
+        finale: Option<&NewFinale<'_>>,
     ) -> Result<()> {
         let finale = finale.map(serde_json::to_string).transpose()?;
         let (lane, wakes_at) = open_columns(&delivery.state);
@@ -212,19 +220,15 @@ impl Database {
     }
 
     /// Adds an attempt to a delivery's log, and drops one from the middle when it grows long.
-    pub fn insert_attempt(&self, id: DeliveryId, log: &AttemptLog) -> Result<()> {
+    pub fn insert_attempt(&self, id: DeliveryId, log: &AttemptLog<&RawValue>) -> Result<()> {
         let number = log.end.number;
         self.run(
             "INSERT OR REPLACE INTO attempts (delivery, number, log) VALUES (?, ?, ?)",
-            vec![
-                id.to_string().into(),
-                SqlStorageValue::Integer(number.into()),
-                serde_json::to_string(log)?.into(),
-            ],
+            vec![id.to_string().into(), Binding::Number(number.into()), serde_json::to_string(log)?.into()],
         )?;
         let surplus = number.saturating_sub(LAST_ATTEMPTS_KEPT);
         if surplus > FIRST_ATTEMPTS_KEPT {
-            let bindings = vec![id.to_string().into(), SqlStorageValue::Integer(surplus.into())];
+            let bindings = vec![id.to_string().into(), Binding::Number(surplus.into())];
             self.run("DELETE FROM attempts WHERE delivery = ? AND number = ?", bindings)?;
         }
         Ok(())
@@ -256,13 +260,13 @@ impl Database {
 }
 
 /// The columns of the index of open work.
-fn open_columns(state: &State) -> (SqlStorageValue, SqlStorageValue) {
+fn open_columns(state: &State) -> (Binding<'static>, Binding<'static>) {
     let wakes_at = match *state {
         // Not a wake-up: only the order in which such deliveries are looked at.
         State::Held { due, .. } | State::Blocked { due } => Some(due),
         _ => state.wakes_at(),
     };
-    (Lane::of(state).map_or(SqlStorageValue::Null, lane_number), wakes_at.map_or(SqlStorageValue::Null, time))
+    (Lane::of(state).map_or(Binding::Null, lane_number), wakes_at.map_or(Binding::Null, time))
 }
 
 fn delivery_row(row: &mut Row) -> Result<DeliveryRow> {
@@ -294,10 +298,10 @@ fn slug(text: &str) -> Result<Slug> {
     text.parse().map_err(|_| Error::from(format!("`{text}` is not a slug")))
 }
 
-fn time(at: UnixMs) -> SqlStorageValue {
+fn time(at: UnixMs) -> Binding<'static> {
     number(at.0)
 }
 
-fn lane_number(lane: Lane) -> SqlStorageValue {
+fn lane_number(lane: Lane) -> Binding<'static> {
     number(lane as u64)
 }

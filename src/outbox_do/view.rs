@@ -10,13 +10,13 @@ use varde_core::ids::{DeliveryId, EnrollmentId, ReplayId};
 use varde_core::outcome::Verdict;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
-use worker::{Result, SqlStorageValue};
+use worker::Result;
 
 use super::Outbox;
 use super::ledger::{ActionMetrics, Lane, Stats};
 use super::protocol::{Page, Query};
 use super::store::{AttemptLog, DeliveryRow, EnrollmentRow};
-use crate::database::number;
+use crate::database::{Binding, number};
 
 /// Rows that one list call walks at most, so a page may be empty and still carry a cursor.
 const WALK_LIMIT: usize = 1_000;
@@ -167,9 +167,8 @@ impl Outbox {
         let mut items = Vec::new();
         let sql = format!("SELECT id FROM {table} WHERE id < ? ORDER BY id DESC LIMIT ?");
         for _ in 0..WALK_LIMIT / WALK_STEP {
-            let rows = self
-                .database()?
-                .rows(&sql, vec![SqlStorageValue::from(below.as_str()), number(WALK_STEP as u64)])?;
+            let rows =
+                self.database()?.rows(&sql, vec![Binding::from(below.as_str()), number(WALK_STEP as u64)])?;
             let last_step = rows.len() < WALK_STEP;
             for mut row in rows {
                 below = row.text()?;

@@ -3,11 +3,11 @@
 use varde_core::secret::{HostPattern, Sealed, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
-use worker::{Result, SqlStorageValue};
+use worker::Result;
 
 use super::protocol::{Kept, Page, PageQuery, RotateSecret, SecretDeleted, SecretView};
 use super::{MAX_SECRETS, Registry};
-use crate::database::number;
+use crate::database::{Binding, number};
 
 impl Registry {
     /// Creates a secret, or replaces all of it at once but its age.
@@ -90,7 +90,7 @@ impl Registry {
     }
 
     fn save_secret(&self, stored: &StoredSecret<Sealed>) -> Result<()> {
-        let changes_at = changes_at(stored).map_or(SqlStorageValue::Null, |at| number(at.0));
+        let changes_at = changes_at(stored).map_or(Binding::Null, |at| number(at.0));
         self.database()?
             .run(
                 "INSERT OR REPLACE INTO secrets (name, stored, changes_at) VALUES (?, ?, ?)",

@@ -5,14 +5,14 @@ use varde_core::controls::Controls;
 use varde_core::secret::{Sealed, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
-use worker::{Error, Result, SqlStorageValue};
+use worker::{Error, Result};
 
 use super::protocol::{Outline, Page, PageQuery, Put, PutWorkflow, Resolved, Snapshot, StoredWorkflow};
 use super::standing::{Standing, Term};
 use super::{MAX_WORKFLOWS, Registry};
 use crate::ambient;
-use crate::database::Row;
 use crate::database::number;
+use crate::database::{Binding, Row};
 
 /// Bytes of documents after which a page of a list ends early; a document has up to 256 KiB.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
@@ -265,6 +265,6 @@ pub(super) fn parse_slug(text: &str) -> Result<Slug> {
 }
 
 /// A text or NULL.
-pub(super) fn optional(text: Option<&str>) -> SqlStorageValue {
-    text.map_or(SqlStorageValue::Null, Into::into)
+pub(super) fn optional(text: Option<&str>) -> Binding<'_> {
+    text.map_or(Binding::Null, Into::into)
 }

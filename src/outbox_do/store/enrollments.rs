@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use varde_core::ids::{DeliveryId, EnrollmentId};
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
-use worker::{Result, SqlStorageValue};
+use worker::Result;
 
 use super::{parse_id, time};
-use crate::database::{Database, Row, number};
+use crate::database::{Binding, Database, Row, number};
 use crate::outbox_do::protocol::{Idempotency, NewEnrollment};
 
 /// What happened to an enrollment beyond its first delivery; NULL while there is nothing to tell.
@@ -76,11 +76,11 @@ const ENROLLMENT_COLUMNS: &str = "id, record, input, created_at, course, next_du
 impl Database {
     /// Inserts an enrollment; false when it is there already.
     pub fn insert_enrollment(&self, new: &NewEnrollment, now: UnixMs) -> Result<bool> {
-        let cursor = self.run(
-            "INSERT OR IGNORE INTO enrollments (id, record, input, created_at) VALUES (?, ?, ?, ?)",
+        let inserted = self.rows(
+            "INSERT OR IGNORE INTO enrollments (id, record, input, created_at) VALUES (?, ?, ?, ?) RETURNING 1",
             vec![new.id.to_string().into(), new.record.as_str().into(), new.input.get().into(), time(now)],
         )?;
-        Ok(cursor.rows_written() > 0)
+        Ok(!inserted.is_empty())
     }
 
     /// One enrollment.
@@ -117,7 +117,7 @@ impl Database {
         next_due: Option<UnixMs>,
     ) -> Result<()> {
         let course = serde_json::to_string(course)?;
-        let next_due = next_due.map_or(SqlStorageValue::Null, time);
+        let next_due = next_due.map_or(Binding::Null, time);
         self.run(
             "UPDATE enrollments SET course = ?, next_due = ? WHERE id = ?",
             vec![course.into(), next_due, id.to_string().into()],

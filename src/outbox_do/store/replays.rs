@@ -2,10 +2,10 @@
 
 use varde_core::ids::{DeliveryId, ReplayId};
 use varde_core::replay::{Filter, Progress};
-use worker::{Result, SqlStorageValue};
+use worker::Result;
 
 use super::{DELIVERY_COLUMNS, DeliveryRow, delivery_row, parse_id};
-use crate::database::{Database, Row, number};
+use crate::database::{Binding, Database, Row, number};
 
 /// What the filter asks of a row. A delivery that was replayed stands behind its replay.
 const MATCHES: &str = "created_at >= ? AND created_at < ? AND replayed_by IS NULL
@@ -92,16 +92,16 @@ impl Database {
     }
 }
 
-fn filter_values(filter: &Filter) -> Vec<SqlStorageValue> {
+fn filter_values(filter: &Filter) -> Vec<Binding<'_>> {
     vec![
         number(filter.since.map_or(0, |since| since.0)),
         number(filter.until.0),
         filter.status.as_str().into(),
-        filter.action.as_ref().map_or(SqlStorageValue::Null, |action| action.as_str().into()),
+        filter.action.as_ref().map_or(Binding::Null, |action| action.as_str().into()),
     ]
 }
 
-fn id_or_empty(id: Option<DeliveryId>) -> SqlStorageValue {
+fn id_or_empty(id: Option<DeliveryId>) -> Binding<'static> {
     id.map(|id| id.to_string()).unwrap_or_default().into()
 }
 

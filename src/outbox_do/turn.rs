@@ -1,0 +1,206 @@
+//! Group commit: accepts and settles that come together are done in one turn of the event loop and in one
+//! transaction. When one of them fails, each is done again by itself, so that it stands or falls alone.
+
+use std::cell::RefCell;
+
+use futures_channel::oneshot;
+use js_sys::{Function, Promise};
+use varde_core::time::UnixMs;
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::WorkerGlobalScope;
+use worker::{Error, Result};
+
+use super::protocol::{Accept, AcceptReply, Accepted, Settle, SettleReply};
+use super::{LEASES_PER_CALL, Outbox};
+use crate::{ambient, log};
+
+/// A call that waits for the next turn.
+pub(super) enum Call {
+    Accept(Accept, oneshot::Sender<AcceptReply>),
+    Settle(Settle, oneshot::Sender<SettleReply>),
+}
+
+/// The answer to a call, in the order of the calls.
+enum Reply {
+    Accept(AcceptReply),
+    Settle(SettleReply),
+    /// Its caller hears nothing but that, and tries again.
+    Failed,
+}
+
+/// Calls that wait for the next turn.
+#[derive(Default)]
+pub(super) struct NextTurn {
+    waiting: RefCell<Vec<Call>>,
+}
+
+/// What a turn moved, as far as the alarm is concerned.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    /// When what moved must be looked at again.
+    pub wakes_at: Option<UnixMs>,
+    /// Whether an action had all its leases out before.
+    pub made_room: bool,
+    /// Whether something ended or went back, so that something else may go on.
+    pub settled: bool,
+}
+
+impl Moved {
+    /// The alarm must ring by then.
+    pub fn wake(&mut self, at: Option<UnixMs>) {
+        self.wakes_at = [self.wakes_at, at].into_iter().flatten().min();
+    }
+}
+
+impl Outbox {
+    /// Stores enrollments and their first deliveries. Safe to repeat: an id that is there is answered as
+    /// enrolled, with no second lease.
+    pub(super) async fn accept(&self, accept: Accept) -> Result<AcceptReply> {
+        self.register_once(&accept.home).await?;
+        let (done, reply) = oneshot::channel();
+        self.take_turn(Call::Accept(accept, done)).await?;
+        reply.await.map_err(|_| failed())
+    }
+
+    /// Takes in how an attempt ended. Safe to repeat: the second time it is ignored, and says so.
+    pub(super) async fn settle(&self, settle: Settle) -> Result<SettleReply> {
+        let (done, reply) = oneshot::channel();
+        self.take_turn(Call::Settle(settle, done)).await?;
+        reply.await.map_err(|_| failed())
+    }
+
+    /// Waits for the next turn with a call; the first one that waits does it for all.
+    async fn take_turn(&self, call: Call) -> Result<()> {
+        let first = {
+            let mut waiting = self.next_turn.waiting.borrow_mut();
+            waiting.push(call);
+            waiting.len() == 1
+        };
+        if first {
+            what_has_arrived().await;
+            let calls = self.next_turn.waiting.take();
+            self.do_together(calls).await?;
+        }
+        Ok(())
+    }
+
+    async fn do_together(&self, calls: Vec<Call>) -> Result<()> {
+        self.wake_up().await?;
+        let now = ambient::now();
+        let many = calls.iter().map(Call::size).sum::<usize>() > 1;
+        let together = if many {
+            self.atomically(|| self.do_all(&calls, false, now)).inspect_err(|error| {
+                log::error("turn_failed", error);
+            })
+        } else {
+            Err(failed())
+        };
+        let (replies, moved) = match together {
+            Ok(done) => done,
+            Err(_) => {
+                if many {
+                    self.reload()?;
+                }
+                self.do_all(&calls, true, now)?
+            }
+        };
+        self.arm_after(&moved, now).await?;
+        for (call, reply) in calls.into_iter().zip(replies) {
+            // A caller that is gone needs no answer.
+            match (call, reply) {
+                (Call::Accept(_, done), Reply::Accept(reply)) => drop(done.send(reply)),
+                (Call::Settle(_, done), Reply::Settle(reply)) => drop(done.send(reply)),
+                (Call::Accept(..) | Call::Settle(..), _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Does the calls in their order: each part in a transaction of its own, or all in the caller's.
+    fn do_all(&self, calls: &[Call], alone: bool, now: UnixMs) -> Result<(Vec<Reply>, Moved)> {
+        let mut moved = Moved::default();
+        let mut replies = Vec::with_capacity(calls.len());
+        for call in calls {
+            replies.push(match call {
+                Call::Accept(accept, _) => Reply::Accept(self.do_accept(accept, alone, now, &mut moved)?),
+                Call::Settle(settle, _) => match self.part(alone, || self.settle_rows(settle, now))? {
+                    Some((reply, settled)) => {
+                        moved.wake(settled.wakes_at);
+                        moved.made_room |= settled.made_room;
+                        moved.settled |= settled.settled;
+                        Reply::Settle(reply)
+                    }
+                    None => Reply::Failed,
+                },
+            });
+        }
+        Ok((replies, moved))
+    }
+
+    fn do_accept(&self, accept: &Accept, alone: bool, now: UnixMs, moved: &mut Moved) -> Result<AcceptReply> {
+        let mut reply =
+            AcceptReply { results: Vec::with_capacity(accept.enrollments.len()), leases: Vec::new() };
+        let most = accept.leases.min(LEASES_PER_CALL);
+        for new in &accept.enrollments {
+            let lease = reply.leases.len() < most;
+            let one = self.part(alone, || self.accept_one(new, lease, now))?;
+            // One that can't be stored doesn't hold up the others.
+            let (result, created) = one.unwrap_or((Accepted::Failed, None));
+            reply.results.push(result);
+            if let Some(created) = created {
+                moved.wake(Some(created.wakes_at));
+                reply.leases.extend(created.ticket);
+            }
+        }
+        Ok(reply)
+    }
+
+    /// A part of a turn. Alone, its failure is its own: `None`, and nothing of it stays.
+    fn part<T>(&self, alone: bool, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+        if !alone {
+            return work().map(Some);
+        }
+        match self.atomically(work) {
+            Ok(done) => Ok(Some(done)),
+            Err(error) => {
+                log::error("write_failed", &error);
+                self.reload()?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// What was done to the counts was rolled back in the rows: they are taken anew.
+    fn reload(&self) -> Result<()> {
+        let armed = self.memory.borrow().armed;
+        self.load(armed)
+    }
+}
+
+impl Call {
+    /// Its parts that stand or fall alone.
+    fn size(&self) -> usize {
+        match self {
+            Self::Accept(accept, _) => accept.enrollments.len(),
+            Self::Settle(..) => 1,
+        }
+    }
+}
+
+fn failed() -> Error {
+    Error::from("it could not be stored")
+}
+
+/// Waits until the runtime has handed over everything that has arrived by now.
+async fn what_has_arrived() {
+    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
+    let promise = Promise::new(&mut |resolve: Function, _| {
+        if scope.set_timeout_with_callback(&resolve).is_err() {
+            // Without a timer each goes by itself.
+            drop(resolve.call0(&JsValue::UNDEFINED));
+        }
+    });
+    // It is never rejected.
+    drop(JsFuture::from(promise).await);
+}
