@@ -314,7 +314,7 @@ impl Outbox {
         row.delivery = if paused { held(step.delivery, row, now) } else { step.delivery };
         let ended = step.effects.contains(&Effect::End);
         let mut attempted = false;
-        let mut finale = ended.then(|| Finale { settled_at: now, attempt: None, outputs: settled.outputs });
+        let mut finale = ended.then_some(Finale { settled_at: now, attempt: None, outputs: settled.outputs });
         for effect in step.effects {
             match effect {
                 Effect::RecordAttempt(end) => {

@@ -59,7 +59,7 @@ impl Outbox {
         let owner = Owner { enrollment: id, record: &new.record };
         let action = new.first.action.clone();
         let creation = Creation { planned: &new.first, replay: None, lease };
-        let created = self.create_delivery(id.first_delivery(), &owner, creation, now)?;
+        let created = self.create_delivery(id.first_delivery(), &owner, &creation, now)?;
         if created.ended {
             self.ended(id, After { action, delivered: false, ordered: false }, now)?;
         }
@@ -73,10 +73,10 @@ impl Outbox {
         &self,
         id: DeliveryId,
         owner: &Owner<'_>,
-        creation: Creation<'_>,
+        creation: &Creation<'_>,
         now: UnixMs,
     ) -> Result<Created> {
-        let Creation { planned: &Planned { ref action, ref plan, ordered }, replay, lease } = creation;
+        let &Creation { planned: &Planned { ref action, ref plan, ordered }, replay, lease } = creation;
         let (terms, request, unsendable) = match plan {
             Plan::Send { terms, request } => (terms.clone(), request.get(), None),
             Plan::Unsendable { reason } => (no_terms(), "null", Some(reason)),

@@ -90,7 +90,7 @@ impl Outbox {
         let action = planned.action.clone();
         let owner = Owner { enrollment: id, record };
         let creation = Creation { planned, replay: None, lease: false };
-        let created = self.create_delivery(delivery, &owner, creation, now)?;
+        let created = self.create_delivery(delivery, &owner, &creation, now)?;
         self.change_course(id, |course| {
             course.deliveries.push(delivery);
             course.after = created.ended.then_some(After { action, delivered: false, ordered: false });
@@ -102,12 +102,12 @@ impl Outbox {
     /// The answer to an [`AdvanceWork`]. Safe to repeat: the second time there is nothing to advance.
     pub(super) async fn advance(&self, advance: Advance) -> Result<SettleReply> {
         let now = ambient::now();
-        let reply = self.atomically(|| self.advance_rows(advance, now))?;
+        let reply = self.atomically(|| self.advance_rows(&advance, now))?;
         self.arm_for_open_work().await?;
         Ok(reply)
     }
 
-    fn advance_rows(&self, advance: Advance, now: UnixMs) -> Result<SettleReply> {
+    fn advance_rows(&self, advance: &Advance, now: UnixMs) -> Result<SettleReply> {
         let Some(row) = self.database()?.enrollment(advance.enrollment)? else {
             return Ok(SettleReply::ignored("unknown_enrollment"));
         };

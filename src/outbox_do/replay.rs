@@ -56,7 +56,7 @@ impl Outbox {
                 None => return Ok(ReplayReply::NothingToSend),
             },
         };
-        Ok(if self.make_replay(&old, replay.id, planned, None, now)? {
+        Ok(if self.make_replay(&old, replay.id, &planned, None, now)? {
             ReplayReply::Created
         } else {
             ReplayReply::TooMany
@@ -80,7 +80,7 @@ impl Outbox {
         &self,
         old: &DeliveryRow,
         id: DeliveryId,
-        planned: Planned,
+        planned: &Planned,
         bulk: Option<ReplayId>,
         now: UnixMs,
     ) -> Result<bool> {
@@ -93,7 +93,7 @@ impl Outbox {
         self.database()?.set_replayed_by(old.id, id)?;
         let owner = Owner { enrollment: old.enrollment, record: &old.record };
         let replay = Some(ReplayOf { delivery: old.id, bulk });
-        self.create_delivery(id, &owner, Creation { planned: &planned, replay, lease: false }, now)?;
+        self.create_delivery(id, &owner, &Creation { planned, replay, lease: false }, now)?;
         Ok(true)
     }
 
@@ -181,7 +181,7 @@ impl Outbox {
             let id = DeliveryId::mint(now, shard, ambient::dice());
             let bulk = Some(progress.bulk.id);
             let made = match self.as_it_was(&old)? {
-                Some(planned) => self.make_replay(&old, id, planned, bulk, now)?,
+                Some(planned) => self.make_replay(&old, id, &planned, bulk, now)?,
                 None => false,
             };
             progress.looked_at(old.id, made);

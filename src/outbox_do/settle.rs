@@ -24,11 +24,8 @@ impl Outbox {
             return Ok((SettleReply::ignored("unknown_delivery"), Moved::default()));
         };
         let made_room = self.at_cap(&row.action, now);
-        let event = Event::Settle {
-            lease: settle.lease,
-            outcome: settle.outcome.clone(),
-            duration_ms: settle.duration_ms,
-        };
+        let event =
+            Event::Settle { lease: settle.lease, outcome: settle.outcome, duration_ms: settle.duration_ms };
         let at = Circumstances { now, dice: ambient::fraction(), policy: &row.terms.retry };
         let step = match row.delivery.step(&event, at) {
             Ok(step) => step,

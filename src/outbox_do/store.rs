@@ -7,6 +7,7 @@ mod reports;
 mod retention;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use varde_core::delivery::{AttemptEnd, Delivery, State};
 use varde_core::ids::{DeliveryId, EnrollmentId};
@@ -17,7 +18,7 @@ use worker::{Error, Result};
 
 use super::ledger::{Lane, Totals};
 use super::protocol::Terms;
-use crate::database::{Binding, Database, Row, number};
+use crate::database::{Database, Row, number};
 
 pub use enrollments::{After, Course, EnrollmentRow};
 
@@ -54,7 +55,7 @@ pub struct DeliveryRow {
 /// How a delivery ended; written once. The attempt that ended it lives here and not among the attempts,
 /// so that a first attempt that arrives costs no row of its own.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Finale<Raw = Box<RawValue>, Response = serde_json::Value> {
+pub struct Finale<Raw = Box<RawValue>, Response = Value> {
     /// When.
     pub settled_at: UnixMs,
     /// The attempt that ended it, where one did.
@@ -67,7 +68,7 @@ pub struct Finale<Raw = Box<RawValue>, Response = serde_json::Value> {
 
 /// One ended attempt with what came back.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct AttemptLog<Response = serde_json::Value> {
+pub struct AttemptLog<Response = Value> {
     /// The attempt.
     #[serde(flatten)]
     pub end: AttemptEnd,
@@ -107,7 +108,7 @@ impl Database {
                 finale.into(),
                 serde_json::to_string(&row.terms)?.into(),
                 request.into(),
-                row.place.map_or(Binding::Null, number),
+                row.place.map_or(Value::Null, number),
                 row.replay.as_ref().map(serde_json::to_string).transpose()?.into(),
             ],
         )
@@ -224,11 +225,11 @@ impl Database {
         let number = log.end.number;
         self.run(
             "INSERT OR REPLACE INTO attempts (delivery, number, log) VALUES (?, ?, ?)",
-            vec![id.to_string().into(), Binding::Number(number.into()), serde_json::to_string(log)?.into()],
+            vec![id.to_string().into(), Value::from(number), serde_json::to_string(log)?.into()],
         )?;
         let surplus = number.saturating_sub(LAST_ATTEMPTS_KEPT);
         if surplus > FIRST_ATTEMPTS_KEPT {
-            let bindings = vec![id.to_string().into(), Binding::Number(surplus.into())];
+            let bindings = vec![id.to_string().into(), Value::from(surplus)];
             self.run("DELETE FROM attempts WHERE delivery = ? AND number = ?", bindings)?;
         }
         Ok(())
@@ -260,13 +261,13 @@ impl Database {
 }
 
 /// The columns of the index of open work.
-fn open_columns(state: &State) -> (Binding<'static>, Binding<'static>) {
+fn open_columns(state: &State) -> (Value, Value) {
     let wakes_at = match *state {
         // Not a wake-up: only the order in which such deliveries are looked at.
         State::Held { due, .. } | State::Blocked { due } => Some(due),
         _ => state.wakes_at(),
     };
-    (Lane::of(state).map_or(Binding::Null, lane_number), wakes_at.map_or(Binding::Null, time))
+    (Lane::of(state).map_or(Value::Null, lane_number), wakes_at.map_or(Value::Null, time))
 }
 
 fn delivery_row(row: &mut Row) -> Result<DeliveryRow> {
@@ -298,10 +299,10 @@ fn slug(text: &str) -> Result<Slug> {
     text.parse().map_err(|_| Error::from(format!("`{text}` is not a slug")))
 }
 
-fn time(at: UnixMs) -> Binding<'static> {
+fn time(at: UnixMs) -> Value {
     number(at.0)
 }
 
-fn lane_number(lane: Lane) -> Binding<'static> {
+fn lane_number(lane: Lane) -> Value {
     number(lane as u64)
 }

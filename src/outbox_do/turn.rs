@@ -18,7 +18,7 @@ use crate::{ambient, log};
 /// A call that waits for the next turn.
 pub(super) enum Call {
     Accept(Accept, oneshot::Sender<AcceptReply>),
-    Settle(Settle, oneshot::Sender<SettleReply>),
+    Settle(Box<Settle>, oneshot::Sender<SettleReply>),
 }
 
 /// The answer to a call, in the order of the calls.
@@ -66,7 +66,7 @@ impl Outbox {
     /// Takes in how an attempt ended. Safe to repeat: the second time it is ignored, and says so.
     pub(super) async fn settle(&self, settle: Settle) -> Result<SettleReply> {
         let (done, reply) = oneshot::channel();
-        self.take_turn(Call::Settle(settle, done)).await?;
+        self.take_turn(Call::Settle(Box::new(settle), done)).await?;
         reply.await.map_err(|_| failed())
     }
 
@@ -96,14 +96,13 @@ impl Outbox {
         } else {
             Err(failed())
         };
-        let (replies, moved) = match together {
-            Ok(done) => done,
-            Err(_) => {
-                if many {
-                    self.reload()?;
-                }
-                self.do_all(&calls, true, now)?
+        let (replies, moved) = if let Ok(done) = together {
+            done
+        } else {
+            if many {
+                self.reload()?;
             }
+            self.do_all(&calls, true, now)?
         };
         self.arm_after(&moved, now).await?;
         for (call, reply) in calls.into_iter().zip(replies) {

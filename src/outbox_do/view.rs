@@ -16,7 +16,7 @@ use super::Outbox;
 use super::ledger::{ActionMetrics, Lane, Stats};
 use super::protocol::{Page, Query};
 use super::store::{AttemptLog, DeliveryRow, EnrollmentRow};
-use crate::database::{Binding, number};
+use crate::database::number;
 
 /// Rows that one list call walks at most, so a page may be empty and still carry a cursor.
 const WALK_LIMIT: usize = 1_000;
@@ -168,7 +168,7 @@ impl Outbox {
         let sql = format!("SELECT id FROM {table} WHERE id < ? ORDER BY id DESC LIMIT ?");
         for _ in 0..WALK_LIMIT / WALK_STEP {
             let rows =
-                self.database()?.rows(&sql, vec![Binding::from(below.as_str()), number(WALK_STEP as u64)])?;
+                self.database()?.rows(&sql, vec![Value::from(below.as_str()), number(WALK_STEP as u64)])?;
             let last_step = rows.len() < WALK_STEP;
             for mut row in rows {
                 below = row.text()?;

@@ -1,5 +1,6 @@
 //! Outboxes: each registers once, and the sweep looks after them in turn.
 
+use serde_json::Value;
 use varde_core::controls::Controls;
 use varde_core::slug::Slug;
 use varde_core::time::{DAY_MS, UnixMs};
@@ -8,8 +9,8 @@ use worker::Result;
 use super::Registry;
 use super::protocol::{InUse, StoredReplay};
 use super::workflows::parse_slug;
+use crate::database::Row;
 use crate::database::number;
-use crate::database::{Binding, Row};
 use crate::outbox_do::protocol::Home;
 use crate::registry::Swept;
 
@@ -49,7 +50,7 @@ impl Registry {
     /// The outboxes of one workflow, or of all that are there.
     pub(super) fn in_use(&self, workflow: Option<&Slug>, limit: usize) -> Result<InUse> {
         let sql = "FROM outboxes o JOIN workflows w ON w.uid = o.uid WHERE w.slug = coalesce(?, w.slug)";
-        let slug = || Binding::from(workflow.map(|slug| slug.as_str().to_owned()));
+        let slug = || Value::from(workflow.map(|slug| slug.as_str().to_owned()));
         let count = self.database()?.rows(&format!("SELECT count(*) {sql}"), vec![slug()])?;
         let total = count.into_iter().next().map_or(Ok(0), |mut row| row.number())?;
         let sql = format!("SELECT o.uid, o.shard, w.slug {sql} ORDER BY o.uid, o.shard LIMIT ?");
@@ -101,7 +102,7 @@ impl Registry {
              LEFT JOIN workflows w ON w.uid = o.uid LEFT JOIN tombstones t ON t.uid = o.uid
              WHERE {condition} ORDER BY o.uid, o.shard LIMIT ?"
         );
-        let bindings: Vec<Binding<'_>> = vec![uid.into(), number(shard.into()), number(limit as u64)];
+        let bindings: Vec<Value> = vec![uid.into(), number(shard.into()), number(limit as u64)];
         self.database()?.rows(&sql, bindings)?.into_iter().map(swept).collect()
     }
 

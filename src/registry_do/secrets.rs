@@ -1,5 +1,6 @@
 //! Secrets, sealed: the registry never sees a value.
 
+use serde_json::Value;
 use varde_core::secret::{HostPattern, Sealed, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
@@ -7,7 +8,7 @@ use worker::Result;
 
 use super::protocol::{Kept, Page, PageQuery, RotateSecret, SecretDeleted, SecretView};
 use super::{MAX_SECRETS, Registry};
-use crate::database::{Binding, number};
+use crate::database::number;
 
 impl Registry {
     /// Creates a secret, or replaces all of it at once but its age.
@@ -90,7 +91,7 @@ impl Registry {
     }
 
     fn save_secret(&self, stored: &StoredSecret<Sealed>) -> Result<()> {
-        let changes_at = changes_at(stored).map_or(Binding::Null, |at| number(at.0));
+        let changes_at = changes_at(stored).map_or(Value::Null, |at| number(at.0));
         self.database()?
             .run(
                 "INSERT OR REPLACE INTO secrets (name, stored, changes_at) VALUES (?, ?, ?)",

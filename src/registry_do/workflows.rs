@@ -1,5 +1,6 @@
 //! Workflows: kept, replaced, read, and handed to Workers that run them.
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 use varde_core::controls::Controls;
 use varde_core::secret::{Sealed, StoredSecret};
@@ -11,8 +12,8 @@ use super::protocol::{Outline, Page, PageQuery, Put, PutWorkflow, Resolved, Snap
 use super::standing::{Standing, Term};
 use super::{MAX_WORKFLOWS, Registry};
 use crate::ambient;
+use crate::database::Row;
 use crate::database::number;
-use crate::database::{Binding, Row};
 
 /// Bytes of documents after which a page of a list ends early; a document has up to 256 KiB.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
@@ -265,6 +266,6 @@ pub(super) fn parse_slug(text: &str) -> Result<Slug> {
 }
 
 /// A text or NULL.
-pub(super) fn optional(text: Option<&str>) -> Binding<'_> {
-    text.map_or(Binding::Null, Into::into)
+pub(super) fn optional(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, Into::into)
 }

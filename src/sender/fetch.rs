@@ -61,7 +61,9 @@ pub async fn call(outgoing: &Outgoing<'_>, timeout_ms: u64) -> Result<Answer, Fa
     let answer = answer.await.map_err(failure)?;
     let mut headers: Vec<(String, String)> =
         serde_json::from_str(&answer.headers).map_err(|_| Failure::Connect)?;
-    headers.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
+    for (name, _) in &mut headers {
+        name.make_ascii_lowercase();
+    }
     let body = Capped { bytes: answer.body, truncated: answer.truncated };
     Ok(Answer { status: answer.status, headers, body })
 }

@@ -1,13 +1,14 @@
 //! Enrollments and idempotency keys: rows in and out.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use varde_core::ids::{DeliveryId, EnrollmentId};
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
 use worker::Result;
 
 use super::{parse_id, time};
-use crate::database::{Binding, Database, Row, number};
+use crate::database::{Database, Row, number};
 use crate::outbox_do::protocol::{Idempotency, NewEnrollment};
 
 /// What happened to an enrollment beyond its first delivery; NULL while there is nothing to tell.
@@ -117,7 +118,7 @@ impl Database {
         next_due: Option<UnixMs>,
     ) -> Result<()> {
         let course = serde_json::to_string(course)?;
-        let next_due = next_due.map_or(Binding::Null, time);
+        let next_due = next_due.map_or(Value::Null, time);
         self.run(
             "UPDATE enrollments SET course = ?, next_due = ? WHERE id = ?",
             vec![course.into(), next_due, id.to_string().into()],

@@ -1,11 +1,12 @@
 //! Replays: which deliveries a bulk replay finds, and how far it is.
 
+use serde_json::Value;
 use varde_core::ids::{DeliveryId, ReplayId};
 use varde_core::replay::{Filter, Progress};
 use worker::Result;
 
 use super::{DELIVERY_COLUMNS, DeliveryRow, delivery_row, parse_id};
-use crate::database::{Binding, Database, Row, number};
+use crate::database::{Database, Row, number};
 
 /// What the filter asks of a row. A delivery that was replayed stands behind its replay.
 const MATCHES: &str = "created_at >= ? AND created_at < ? AND replayed_by IS NULL
@@ -92,16 +93,16 @@ impl Database {
     }
 }
 
-fn filter_values(filter: &Filter) -> Vec<Binding<'_>> {
+fn filter_values(filter: &Filter) -> Vec<Value> {
     vec![
         number(filter.since.map_or(0, |since| since.0)),
         number(filter.until.0),
         filter.status.as_str().into(),
-        filter.action.as_ref().map_or(Binding::Null, |action| action.as_str().into()),
+        filter.action.as_ref().map_or(Value::Null, |action| action.as_str().into()),
     ]
 }
 
-fn id_or_empty(id: Option<DeliveryId>) -> Binding<'static> {
+fn id_or_empty(id: Option<DeliveryId>) -> Value {
     id.map(|id| id.to_string()).unwrap_or_default().into()
 }
 
