@@ -64,14 +64,15 @@ impl Ledger {
         let Some(entry) = inner.entries.get_mut(number as usize) else {
             return inner.mistake(format!("a webhook for {number}, which was never enrolled"));
         };
-        if entry.arrived.is_some() {
-            inner.doubled += 1;
-        } else {
+        // An enrollment of two actions has two webhooks with its number: the first one is its arrival.
+        if entry.arrived.is_none() {
             entry.arrived = Some(at);
             inner.arrived += 1;
         }
-        let owner = *inner.ids.entry(id.to_owned()).or_insert(number);
-        if owner != number {
+        let Some(owner) = inner.ids.insert(id.to_owned(), number) else { return };
+        if owner == number {
+            inner.doubled += 1;
+        } else {
             inner.mistake(format!("the webhook-id {id} came for {owner} and for {number}"));
         }
     }
@@ -97,9 +98,10 @@ impl Ledger {
         (inner.mistakes.clone(), inner.mistaken)
     }
 
-    /// Webhooks that came again after they had arrived.
-    pub fn doubled(&self) -> u64 {
-        self.inner.borrow().doubled
+    /// Webhooks that have arrived, and how often one came again.
+    pub fn webhooks(&self) -> (usize, u64) {
+        let inner = self.inner.borrow();
+        (inner.ids.len(), inner.doubled)
     }
 
     /// How many of all that were enrolled haven't arrived.
@@ -176,7 +178,10 @@ mod tests {
         let numbers: Vec<u32> = numbers.collect();
         ledger.arrived(0, "a", now + Duration::from_millis(5));
         ledger.arrived(0, "a", now + Duration::from_millis(9));
-        assert_eq!((ledger.arrived_of(&numbers), ledger.outstanding(), ledger.doubled()), (1, 2, 1));
+        assert_eq!((ledger.arrived_of(&numbers), ledger.outstanding()), (1, 2));
+        assert_eq!(ledger.webhooks(), (1, 1));
+        ledger.arrived(0, "a later action's", now + Duration::from_millis(9));
+        assert_eq!(ledger.webhooks(), (2, 1));
         assert_eq!(ledger.ways(&numbers), [Duration::from_millis(5)]);
         assert_eq!(ledger.mistakes().1, 0);
         ledger.arrived(1, "a", now);

@@ -10,7 +10,7 @@ use crate::spread::Spread;
 use crate::subject::Subject;
 
 /// Longest wait for what was accepted to arrive, and to be settled.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Share of a drive that warms it up: what arrives in it doesn't count for the rate.
 const WARM_UP: f64 = 0.2;
 
@@ -29,8 +29,21 @@ pub struct Load {
     pub length: Duration,
     /// Calls wait while more than this haven't arrived.
     pub most_outstanding: usize,
-    /// Whether the end of it is waited for: all arrived, and nothing open.
-    pub to_the_end: bool,
+    /// Calls in all, where time isn't what ends it.
+    pub calls: Option<u32>,
+    /// What is waited for at the end.
+    pub end: End,
+}
+
+/// When a drive is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// When all calls are answered.
+    Answered,
+    /// When all webhooks have arrived, too.
+    Arrived,
+    /// When nothing is open any more, too.
+    Settled,
 }
 
 impl Load {
@@ -38,20 +51,35 @@ impl Load {
     pub const fn full(connections: usize, batch: u32, bytes: usize, length: Duration) -> Self {
         // More than is ever leased at once, and less than takes seconds to send.
         let most_outstanding = 1_000;
-        Self { connections, batch, bytes, pace: None, length, most_outstanding, to_the_end: true }
+        Self {
+            connections,
+            batch,
+            bytes,
+            pace: None,
+            length,
+            most_outstanding,
+            calls: None,
+            end: End::Settled,
+        }
     }
 
     /// At a pace, whatever the answers do.
     pub const fn paced(connections: usize, bytes: usize, a_second: f64, length: Duration) -> Self {
         Self {
-            connections,
-            batch: 1,
-            bytes,
             pace: Some(a_second),
-            length,
             most_outstanding: usize::MAX,
-            to_the_end: true,
+            ..Self::full(connections, 1, bytes, length)
         }
+    }
+
+    /// So many calls.
+    pub const fn many(connections: usize, batch: u32, bytes: usize, calls: u32) -> Self {
+        Self { calls: Some(calls), ..Self::full(connections, batch, bytes, Duration::MAX) }
+    }
+
+    /// The same, over at another moment.
+    pub const fn until(self, end: End) -> Self {
+        Self { end, ..self }
     }
 }
 
@@ -81,6 +109,8 @@ struct Drive {
     ledger: Ledger,
     started: Instant,
     turn: Cell<u32>,
+    /// What others still wait for.
+    outstanding_before: usize,
     numbers: RefCell<Vec<u32>>,
     answers: RefCell<Vec<Duration>>,
 }
@@ -102,6 +132,7 @@ pub async fn drive(subject: &Subject, load: Load, ledger: &Ledger) -> Result<Sli
         ledger: ledger.clone(),
         started: Instant::now(),
         turn: Cell::new(0),
+        outstanding_before: ledger.outstanding(),
         numbers: RefCell::default(),
         answers: RefCell::default(),
     });
@@ -114,12 +145,12 @@ pub async fn drive(subject: &Subject, load: Load, ledger: &Ledger) -> Result<Sli
     }
     let ended = Instant::now();
     let numbers = drive.numbers.take();
-    if load.to_the_end {
-        settled(subject, ledger, &numbers).await?;
+    if load.end != End::Answered {
+        over(subject, ledger, &numbers, load.end).await?;
     }
     let cpu = subject.process.cpu().saturating_sub(cpu_before).as_secs_f64() * 1_000.0;
 
-    let counted_from = drive.started + load.length.mul_f64(WARM_UP);
+    let counted_from = drive.started + ended.duration_since(drive.started).mul_f64(WARM_UP);
     let counted = ledger.arrivals(&numbers).iter().filter(|at| (counted_from..ended).contains(at)).count();
     Ok(Slice {
         accepted_a_second: numbers.len() as f64 / ended.duration_since(drive.started).as_secs_f64(),
@@ -132,17 +163,14 @@ pub async fn drive(subject: &Subject, load: Load, ledger: &Ledger) -> Result<Sli
     })
 }
 
-/// Waits until these have arrived and the subject has nothing open.
-///
-/// # Errors
-///
-/// When that takes too long.
-pub async fn settled(subject: &Subject, ledger: &Ledger, numbers: &[u32]) -> Result<(), Failure> {
+/// Waits until these have arrived, and until the subject has nothing open where that is the end.
+async fn over(subject: &Subject, ledger: &Ledger, numbers: &[u32], end: End) -> Result<(), Failure> {
     let started = Instant::now();
     let mut connection = subject.connect().await?;
     loop {
         let missing = numbers.len() - ledger.arrived_of(numbers);
-        let open = if missing == 0 { subject.open(&mut connection).await? } else { 0 };
+        let look = missing == 0 && end == End::Settled;
+        let open = if look { subject.open(&mut connection).await? } else { 0 };
         if missing == 0 && open == 0 {
             return Ok(());
         }
@@ -162,7 +190,7 @@ pub async fn settled(subject: &Subject, ledger: &Ledger, numbers: &[u32]) -> Res
 async fn caller(drive: Rc<Drive>, mut connection: crate::connection::Connection) -> Result<(), Failure> {
     let load = drive.load;
     while let Some(at) = drive.turn().await {
-        while drive.ledger.outstanding() > load.most_outstanding {
+        while drive.ledger.outstanding().saturating_sub(drive.outstanding_before) > load.most_outstanding {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let numbers = drive.ledger.issue(load.batch);
@@ -180,10 +208,13 @@ async fn caller(drive: Rc<Drive>, mut connection: crate::connection::Connection)
 impl Drive {
     /// Waits for the next call's time; none when the time is over. Some(Some(at)) is a turn that was due before.
     async fn turn(&self) -> Option<Option<Instant>> {
+        let turn = self.turn.replace(self.turn.get() + 1);
+        if self.load.calls.is_some_and(|calls| turn >= calls) {
+            return None;
+        }
         let Some(pace) = self.load.pace else {
             return (self.started.elapsed() < self.load.length).then_some(None);
         };
-        let turn = self.turn.replace(self.turn.get() + 1);
         let due = self.started + Duration::from_secs_f64(f64::from(turn) / pace);
         if due.duration_since(self.started) >= self.load.length {
             return None;

@@ -11,6 +11,7 @@ mod report;
 mod ledger;
 mod sink;
 mod process;
+mod commits;
 mod runtime;
 mod connection;
 mod subject;
@@ -57,7 +58,7 @@ async fn bench() -> Result<(), Failure> {
             .await
             .map_err(|failure| Failure::new(format!("{}: {failure}", part.name())))?;
     }
-    let text = report.markdown(&opening(&root, started.elapsed().as_secs()));
+    let text = report.markdown(&opening(&stage, started.elapsed().as_secs()));
     println!("\n{text}");
     // A part or a quick run is for a look; the file shows whole runs.
     if wanted.parts.len() == Part::ALL.len() && !wanted.quick {
@@ -91,20 +92,22 @@ fn wanted(arguments: impl Iterator<Item = String>) -> Result<Wanted, Failure> {
 }
 
 /// The head of the results: what they are, and where they come from.
-fn opening(root: &Path, seconds: u64) -> String {
+fn opening(stage: &Stage, seconds: u64) -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpus = read("/proc/cpuinfo");
     let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
     let memory = read("/proc/meminfo");
     let memory = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap_or_default().trim();
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let package = read(&root.join("node_modules/workerd/package.json").to_string_lossy());
+    let package = read(&stage.root.join("node_modules/workerd/package.json").to_string_lossy());
     let package: serde_json::Value = serde_json::from_str(&package).unwrap_or_default();
+    let (webhooks, doubled) = stage.ledger.webhooks();
     format!(
         "# Results\n\nMade by `npm run bench` in {} minutes, on {cores} cores ({}), {memory} of memory, with workerd {}. \
          [The floor](floor/worker.mjs) is the simplest thing that anyone would write, on the same runtime; its \
          slices alternate with Varde's, so only ratios count. They are medians, with the least and the most of \
-         all rounds.\n",
+         all rounds. {webhooks} webhooks arrived, all with an id of their own and all of Varde's with a right \
+         signature; {doubled} came twice.\n",
         seconds.div_ceil(60),
         cpu.trim_start_matches([' ', '\t', ':']),
         package["version"].as_str().unwrap_or("of unknown version"),

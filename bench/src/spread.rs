@@ -21,6 +21,11 @@ impl Spread {
         Self { sorted }
     }
 
+    /// All of several.
+    pub fn pooled<'a>(spreads: impl IntoIterator<Item = &'a Self>) -> Self {
+        Self::of(spreads.into_iter().flat_map(|spread| spread.sorted.iter().copied()))
+    }
+
     /// The smallest value that a share of all (0 to 1) doesn't exceed; NaN of nothing.
     pub fn at(&self, share: f64) -> f64 {
         let rank = (share * self.sorted.len() as f64).ceil() as usize;
@@ -44,11 +49,6 @@ impl Spread {
     pub fn most(&self) -> f64 {
         self.at(1.0)
     }
-
-    /// How many there are.
-    pub const fn len(&self) -> usize {
-        self.sorted.len()
-    }
 }
 
 #[cfg(test)]
@@ -62,6 +62,8 @@ mod tests {
         for (share, value) in ranks {
             assert!((spread.at(share) - value).abs() < f64::EPSILON, "{share}");
         }
+        let pooled = Spread::pooled([&spread, &Spread::of([0.0, 9.0])]);
+        assert_eq!(pooled, Spread::of([0.0, 1.0, 2.0, 3.0, 4.0, 9.0]));
         assert!(Spread::default().median().is_nan());
         assert!((Spread::of_ms([Duration::from_micros(1_500)]).most() - 1.5).abs() < 1e-9);
     }
