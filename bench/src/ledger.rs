@@ -58,8 +58,8 @@ impl Ledger {
         }
     }
 
-    /// A webhook has arrived.
-    pub fn arrived(&self, number: u32, id: &str, at: Instant) {
+    /// A webhook has arrived, with an id that no other delivery may have, where it has one.
+    pub fn arrived(&self, number: u32, id: Option<&str>, at: Instant) {
         let inner = &mut *self.inner.borrow_mut();
         let Some(entry) = inner.entries.get_mut(number as usize) else {
             return inner.mistake(format!("a webhook for {number}, which was never enrolled"));
@@ -69,6 +69,7 @@ impl Ledger {
             entry.arrived = Some(at);
             inner.arrived += 1;
         }
+        let Some(id) = id else { return };
         let Some(owner) = inner.ids.insert(id.to_owned(), number) else { return };
         if owner == number {
             inner.doubled += 1;
@@ -98,7 +99,7 @@ impl Ledger {
         (inner.mistakes.clone(), inner.mistaken)
     }
 
-    /// Webhooks that have arrived, and how often one came again.
+    /// Varde's webhooks that have arrived, and how often one came again.
     pub fn webhooks(&self) -> (usize, u64) {
         let inner = self.inner.borrow();
         (inner.ids.len(), inner.doubled)
@@ -176,16 +177,16 @@ mod tests {
         let now = Instant::now();
         ledger.sent(numbers.clone(), now);
         let numbers: Vec<u32> = numbers.collect();
-        ledger.arrived(0, "a", now + Duration::from_millis(5));
-        ledger.arrived(0, "a", now + Duration::from_millis(9));
+        ledger.arrived(0, Some("a"), now + Duration::from_millis(5));
+        ledger.arrived(0, Some("a"), now + Duration::from_millis(9));
         assert_eq!((ledger.arrived_of(&numbers), ledger.outstanding()), (1, 2));
         assert_eq!(ledger.webhooks(), (1, 1));
-        ledger.arrived(0, "a later action's", now + Duration::from_millis(9));
+        ledger.arrived(0, Some("a later action's"), now + Duration::from_millis(9));
         assert_eq!(ledger.webhooks(), (2, 1));
         assert_eq!(ledger.ways(&numbers), [Duration::from_millis(5)]);
         assert_eq!(ledger.mistakes().1, 0);
-        ledger.arrived(1, "a", now);
-        ledger.arrived(3, "b", now);
+        ledger.arrived(1, Some("a"), now);
+        ledger.arrived(3, Some("b"), now);
         let (told, all) = ledger.mistakes();
         assert_eq!((told.len(), all), (2, 2));
         assert!(told[0].contains("0 and for 1") && told[1].contains("never enrolled"), "{told:?}");

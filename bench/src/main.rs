@@ -106,7 +106,7 @@ fn opening(stage: &Stage, seconds: u64) -> String {
         "# Results\n\nMade by `npm run bench` in {} minutes, on {cores} cores ({}), {memory} of memory, with workerd {}. \
          [The floor](floor/worker.mjs) is the simplest thing that anyone would write, on the same runtime; its \
          slices alternate with Varde's, so only ratios count. They are medians, with the least and the most of \
-         all rounds. {webhooks} webhooks arrived, all with an id of their own and all of Varde's with a right \
+         all rounds. {webhooks} of Varde's webhooks arrived, each with an id of its own and a right \
          signature; {doubled} came twice.\n",
         seconds.div_ceil(60),
         cpu.trim_start_matches([' ', '\t', ':']),

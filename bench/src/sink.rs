@@ -63,7 +63,8 @@ async fn answer(ledger: Ledger, request: Request<Incoming>) -> Result<Response<E
     match (number_in(&body), reply.split('/').next().map(str::parse::<u64>)) {
         (None, _) => ledger.mistake("a webhook without a number".to_owned()),
         (Some(number), Some(Ok(delay_ms))) => {
-            ledger.arrived(number, id, at);
+            // The floor counts its ids in each state anew.
+            ledger.arrived(number, Some(id).filter(|_| kind == "signed"), at);
             if delay_ms > 0 {
                 tokio::time::sleep(Duration::from_millis(delay_ms)).await;
             }

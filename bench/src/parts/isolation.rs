@@ -9,44 +9,38 @@ use crate::load::{End, Load, Slice, drive};
 use crate::report::{Bound, Report};
 use crate::runtime::Program;
 use crate::spread::Spread;
-use crate::stage::Stage;
+use crate::stage::{Stage, Varde};
+use crate::subject::Subject;
 
 const BYTES: usize = 1_000;
-/// Records a second of each workflow.
+/// Records a second of each workflow: more than the endpoint that never answers can be asked in its timeouts.
 const PACE: f64 = 20.0;
-/// Deliveries that the bad endpoint has due before it begins, more than are ever leased at once.
-const DUE: u32 = 200;
+/// Its timeout.
+const TIMEOUT_MS: u64 = 5_000;
+/// Leases that an action has at most in a shard.
+const MOST_LEASES: usize = 64;
 
 pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     // All within a minute: then the breaker opens, and it would be too easy.
     let (rounds, length) = if stage.quick { (3, 2) } else { (7, 3) };
-    let length = Duration::from_secs(length);
-    let mut varde = stage.varde("isolation-varde", Program::Varde).await?;
-    let tell = varde.action("tell", "0", &json!({}));
-    let retry = json!({"first_ms": 100, "factor": 1, "max_ms": 100, "jitter": 0});
-    let hang = varde.action("hang", "never", &json!({"timeout_ms": 1_000, "retry": retry}));
-    let beside = varde.workflow("beside", 1, &[tell.clone(), hang]).await?;
-    let other = varde.workflow("other", 1, &[tell]).await?;
-    varde.control("beside", "hang", "pause").await?;
-    let load = Load::paced(4, BYTES, PACE, length).until(End::Arrived);
-    drive(&beside, Load::many(8, 1, BYTES, DUE).until(End::Arrived), &stage.ledger).await?;
-    drive(&other, load, &stage.ledger).await?;
+    let load = Load::paced(4, BYTES, PACE, Duration::from_secs(length)).until(End::Arrived);
+    let hanging = Neighbours::open(stage, "isolation-hanging").await?;
+    let mut quiet = Neighbours::open(stage, "isolation-quiet").await?;
+    quiet.varde.control("beside", "hang", "pause").await?;
+    let warm = Load::paced(4, BYTES, PACE, Duration::from_secs(5)).until(End::Arrived);
+    quiet.drive(stage, warm).await?;
+    hanging.drive(stage, warm).await?;
 
     let (mut with, mut without) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
     for _ in 0..rounds {
-        for (verb, found) in [("pause", &mut without), ("resume", &mut with)] {
-            varde.control("beside", "hang", verb).await?;
-            // What was leased before a pause takes its timeout.
-            tokio::time::sleep(Duration::from_millis(1_100)).await;
-            let ours = stage.ledger.clone();
-            let same = beside.clone();
-            let same = tokio::task::spawn_local(async move { drive(&same, load, &ours).await });
-            found.1.push(drive(&other, load, &stage.ledger).await?);
-            found.0.push(same.await.map_err(|error| Failure::new(error.to_string()))??);
+        for (neighbours, found) in [(&quiet, &mut without), (&hanging, &mut with)] {
+            let (beside, other) = neighbours.drive(stage, load).await?;
+            found.0.push(beside);
+            found.1.push(other);
         }
     }
     let unanswered = stage.ledger.hung_so_far();
-    if unanswered < DUE as usize / 2 {
+    if unanswered < MOST_LEASES {
         return Err(Failure::new(format!(
             "only {unanswered} deliveries met the endpoint that never answers"
         )));
@@ -54,8 +48,9 @@ pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     report.section(
         "Isolation",
         &format!(
-            "An action whose endpoint never answers has {DUE} deliveries and more due, with a timeout of 1 s; {PACE:.0} a second go \
-             to another action of the same outbox, and to another workflow, while it is active and while it is paused, in turn."
+            "An action whose endpoint never answers has more due than it may have leased, with a timeout of {TIMEOUT_MS} ms; \
+             {PACE:.0} a second go to another action of the same outbox, and as many to another workflow. In turn with \
+             the same in another runtime, where that action is paused. {unanswered} deliveries met that endpoint."
         ),
     );
     report.table(&["end to end", "p50, p95 beside it (ms)", "p50, p95 without (ms)", "p95, ratio"]);
@@ -75,5 +70,32 @@ pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
             "One runtime has one thread: what the timeouts of others cost it, all wait for. Production has many.",
         );
     }
-    varde.runtime.stop().await
+    hanging.varde.runtime.stop().await?;
+    quiet.varde.runtime.stop().await
+}
+
+/// A workflow with an action that hangs and one that doesn't, and another workflow.
+struct Neighbours {
+    varde: Varde,
+    beside: Subject,
+    other: Subject,
+}
+
+impl Neighbours {
+    async fn open(stage: &Stage, name: &str) -> Result<Self, Failure> {
+        let mut varde = stage.varde(name, Program::Varde).await?;
+        let tell = varde.action("tell", "0", &json!({}));
+        let hang = varde.action("hang", "never", &json!({"timeout_ms": TIMEOUT_MS}));
+        let beside = varde.workflow("beside", 1, &[tell.clone(), hang]).await?;
+        let other = varde.workflow("other", 1, &[tell]).await?;
+        Ok(Self { varde, beside, other })
+    }
+
+    /// Drives both workflows at once.
+    async fn drive(&self, stage: &Stage, load: Load) -> Result<(Slice, Slice), Failure> {
+        let (beside, ledger) = (self.beside.clone(), stage.ledger.clone());
+        let beside = tokio::task::spawn_local(async move { drive(&beside, load, &ledger).await });
+        let other = drive(&self.other, load, &stage.ledger).await?;
+        Ok((beside.await.map_err(|error| Failure::new(error.to_string()))??, other))
+    }
 }
