@@ -25,11 +25,7 @@ impl Connection {
     ///
     /// When nothing listens there.
     pub async fn open(address: &str, token: &str) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // It ends with the sender; what goes wrong on the way is the calls' to tell.
-        tokio::task::spawn_local(connection);
+        let sender = connect(address).await?;
         Ok(Self { sender, address: address.to_owned(), authorization: format!("Bearer {token}") })
     }
 
@@ -58,7 +54,10 @@ impl Connection {
         }
         let request =
             request.body(Full::new(body)).map_err(|error| Failure::new(format!("{path}: {error}")))?;
-        self.sender.ready().await?;
+        // The runtime closes connections on which nothing comes for some seconds.
+        if self.sender.is_closed() || self.sender.ready().await.is_err() {
+            self.sender = connect(&self.address).await?;
+        }
         let response = self.sender.send_request(request).await?;
         let status = response.status();
         Ok((status, response.into_body().collect().await?.to_bytes()))
@@ -80,4 +79,13 @@ impl Connection {
         }
         Ok(if answer.is_empty() { Value::Null } else { serde_json::from_slice(&answer)? })
     }
+}
+
+async fn connect(address: &str) -> Result<SendRequest<Full<Bytes>>, Failure> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the sender; what goes wrong on the way is the calls' to tell.
+    tokio::task::spawn_local(connection);
+    Ok(sender)
 }

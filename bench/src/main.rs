@@ -17,6 +17,8 @@ mod connection;
 mod subject;
 mod stage;
 mod load;
+#[path = "../../crates/varde-core/tests/recovery/model.rs"]
+mod world;
 mod parts;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +33,7 @@ use stage::Stage;
 /// What the command line asks for.
 struct Wanted {
     quick: bool,
+    disk: bool,
     parts: Vec<Part>,
 }
 
@@ -51,7 +54,7 @@ async fn bench() -> Result<(), Failure> {
     let wanted = wanted(std::env::args().skip(1))?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default();
     let started = Instant::now();
-    let stage = Stage::open(&root, wanted.quick).await?;
+    let stage = Stage::open(&root, wanted.quick, wanted.disk).await?;
     let mut report = Report::default();
     for part in &wanted.parts {
         part.run(&stage, &mut report)
@@ -61,7 +64,7 @@ async fn bench() -> Result<(), Failure> {
     let text = report.markdown(&opening(&stage, started.elapsed().as_secs()));
     println!("\n{text}");
     // A part or a quick run is for a look; the file shows whole runs.
-    if wanted.parts.len() == Part::ALL.len() && !wanted.quick {
+    if wanted.parts.len() == Part::ALL.len() && !wanted.quick && !wanted.disk {
         std::fs::write(root.join("bench/RESULTS.md"), text)?;
     }
     if !report.all_reached() {
@@ -71,16 +74,18 @@ async fn bench() -> Result<(), Failure> {
 }
 
 fn wanted(arguments: impl Iterator<Item = String>) -> Result<Wanted, Failure> {
-    let mut wanted = Wanted { quick: false, parts: Vec::new() };
+    let mut wanted = Wanted { quick: false, disk: false, parts: Vec::new() };
     for argument in arguments {
         if argument == "--quick" {
             wanted.quick = true;
+        } else if argument == "--disk" {
+            wanted.disk = true;
         } else if let Some(part) = Part::named(&argument) {
             wanted.parts.push(part);
         } else {
             let known: Vec<&str> = Part::ALL.into_iter().map(Part::name).collect();
             return Err(Failure::new(format!(
-                "no part {argument:?}; there are --quick, {}",
+                "no part {argument:?}; there are --quick, --disk, {}",
                 known.join(", ")
             )));
         }
@@ -103,7 +108,8 @@ fn opening(stage: &Stage, seconds: u64) -> String {
     let package: serde_json::Value = serde_json::from_str(&package).unwrap_or_default();
     let (webhooks, doubled) = stage.ledger.webhooks();
     format!(
-        "# Results\n\nMade by `npm run bench` in {} minutes, on {cores} cores ({}), {memory} of memory, with workerd {}. \
+        "# Results\n\nMade by `npm run bench` in {} minutes, on {cores} cores ({}), {memory} of memory, with workerd {}, the \
+         databases {}. \
          [The floor](floor/worker.mjs) is the simplest thing that anyone would write, on the same runtime; its \
          slices alternate with Varde's, so only ratios count. They are medians, with the least and the most of \
          all rounds. {webhooks} of Varde's webhooks arrived, each with an id of its own and a right \
@@ -111,5 +117,6 @@ fn opening(stage: &Stage, seconds: u64) -> String {
         seconds.div_ceil(60),
         cpu.trim_start_matches([' ', '\t', ':']),
         package["version"].as_str().unwrap_or("of unknown version"),
+        stage.storage(),
     )
 }

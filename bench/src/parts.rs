@@ -10,6 +10,7 @@ mod cold;
 mod cost;
 mod rate;
 mod isolation;
+mod recovery;
 
 use crate::failure::Failure;
 use crate::report::Report;
@@ -36,11 +37,13 @@ pub enum Part {
     Rate,
     /// What an endpoint that never answers does to others.
     Isolation,
+    /// A million deliveries, and a day of downtime, simulated.
+    Recovery,
 }
 
 impl Part {
     /// All of them, in the order of a whole run.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Throughput,
         Self::Shapes,
         Self::Latency,
@@ -50,6 +53,7 @@ impl Part {
         Self::Cost,
         Self::Rate,
         Self::Isolation,
+        Self::Recovery,
     ];
 
     /// As the command line has it.
@@ -64,6 +68,7 @@ impl Part {
             Self::Cost => "cost",
             Self::Rate => "rate",
             Self::Isolation => "isolation",
+            Self::Recovery => "recovery",
         }
     }
 
@@ -88,6 +93,7 @@ impl Part {
             Self::Cost => cost::run(stage, report).await,
             Self::Rate => rate::run(stage, report).await,
             Self::Isolation => isolation::run(stage, report).await,
+            Self::Recovery => recovery::run(stage, report),
         }?;
         stage.no_mistakes()
     }

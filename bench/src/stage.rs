@@ -46,12 +46,20 @@ impl Stage {
     /// # Errors
     ///
     /// When it can't.
-    pub async fn open(root: &Path, quick: bool) -> Result<Self, Failure> {
+    pub async fn open(root: &Path, quick: bool, disk: bool) -> Result<Self, Failure> {
         let ledger = Ledger::default();
         let sink = sink::open(ledger.clone()).await?;
-        let scratch = root.join(".varde/bench").join(std::process::id().to_string());
+        let memory = Path::new("/dev/shm");
+        let within =
+            if disk || !memory.exists() { root.join(".varde/bench") } else { memory.join("varde-bench") };
+        let scratch = within.join(std::process::id().to_string());
         std::fs::create_dir_all(&scratch)?;
         Ok(Self { root: root.to_owned(), quick, ledger, sink, scratch })
+    }
+
+    /// Where the databases are, in words.
+    pub fn storage(&self) -> &'static str {
+        if self.scratch.starts_with("/dev/shm") { "in memory" } else { "on disk" }
     }
 
     /// A folder for the state of a program.

@@ -1,5 +1,6 @@
 //! A backlog of many open deliveries: what it does to accepts, and whether it drains as fast as a small one.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -25,13 +26,15 @@ pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     let empty = Backlog::fill(stage, &mut varde, "empty", 0).await?;
     let small = Backlog::fill(stage, &mut varde, "small", many / SMALL).await?;
     let filled = varde.runtime.process.memory() as f64 / 1e6;
+    let stored = bytes_in(&varde.runtime.state().join("bench-Outbox"))? / u64::from(many + many / SMALL);
     let (with, without) = accepts(stage, rounds, &full.subject, &empty.subject).await?;
     report.section(
         "A backlog",
         &format!(
             "{many} deliveries are open and held by a pause; enrollments of the same workflow go on with another \
              action, beside those of one with no backlog, {PACE:.0} a second on 4 connections. The runtime has \
-             {filled:.0} MB resident with the backlog in it."
+             {filled:.0} MB resident with the backlog in it, and {stored} bytes on disk for each open delivery, whose \
+             body has {BYTES}."
         ),
     );
     let of = |slices: &[Slice]| Spread::pooled(slices.iter().map(|slice| &slice.accept));
@@ -129,4 +132,9 @@ async fn drain(
         }
     }
     Ok((Spread::of(of_full), Spread::of(of_small)))
+}
+
+/// Size of all files in a folder.
+fn bytes_in(folder: &Path) -> Result<u64, Failure> {
+    std::fs::read_dir(folder)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
 }
