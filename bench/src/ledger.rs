@@ -32,7 +32,7 @@ struct Inner {
     doubled: u64,
     mistakes: Vec<String>,
     mistaken: u64,
-    hanging: HashSet<u32>,
+    failed: HashSet<u32>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -78,14 +78,14 @@ impl Ledger {
         }
     }
 
-    /// A webhook has come to an endpoint that never answers.
-    pub fn hung(&self, number: u32) {
-        self.inner.borrow_mut().hanging.insert(number);
+    /// A webhook has come that isn't taken; whether it is the first one of its record.
+    pub fn failed(&self, number: u32) -> bool {
+        self.inner.borrow_mut().failed.insert(number)
     }
 
-    /// Deliveries of which an attempt was ever left without an answer.
-    pub fn hung_so_far(&self) -> usize {
-        self.inner.borrow().hanging.len()
+    /// Records of which a webhook wasn't taken.
+    pub fn failed_so_far(&self) -> usize {
+        self.inner.borrow().failed.len()
     }
 
     /// Something arrived that shouldn't have.

@@ -1,7 +1,8 @@
 //! The other side of the webhooks: a plain HTTP server in this process that checks ids and signatures.
 //!
 //! A path says how it answers: `/signed/500` wants a signature and answers after 500 ms, `/plain/0` wants none,
-//! `/signed/never` leaves every request without an answer.
+//! `/signed/never` leaves every request without an answer, and `/signed/second` answers 503 to the first one of each
+//! record.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use sha2::Sha256;
 use tokio::net::TcpListener;
@@ -51,7 +52,7 @@ pub async fn open(ledger: Ledger) -> Result<String, Failure> {
 async fn answer(ledger: Ledger, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
-        return Ok(Response::new(Empty::new())); // The sender went away in the middle: nobody hears this.
+        return Ok(status(StatusCode::OK)); // The sender went away in the middle: nobody hears this.
     };
     let body = body.to_bytes();
     let at = Instant::now();
@@ -70,11 +71,21 @@ async fn answer(ledger: Ledger, request: Request<Incoming>) -> Result<Response<E
             }
         }
         (Some(number), _) => {
-            ledger.hung(number);
-            std::future::pending::<()>().await;
+            let first = ledger.failed(number);
+            match (reply, first) {
+                ("second", true) => return Ok(status(StatusCode::SERVICE_UNAVAILABLE)),
+                ("second", false) => ledger.arrived(number, Some(id), at),
+                _ => std::future::pending().await,
+            }
         }
     }
-    Ok(Response::new(Empty::new()))
+    Ok(status(StatusCode::OK))
+}
+
+fn status(status: StatusCode) -> Response<Empty<Bytes>> {
+    let mut response = Response::new(Empty::new());
+    *response.status_mut() = status;
+    response
 }
 
 fn check(kind: &str, id: &str, headers: &HeaderMap, body: &[u8]) -> Result<(), String> {

@@ -99,9 +99,15 @@ async fn accepts(
         drive(subject, load, &stage.ledger).await?;
     }
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        with.push(drive(full, load, &stage.ledger).await?);
-        without.push(drive(empty, load, &stage.ledger).await?);
+    for round in 0..rounds {
+        // Who goes first changes, so that neither always meets the other's aftermath.
+        for first in [true, false] {
+            if first == (round % 2 == 0) {
+                with.push(drive(full, load, &stage.ledger).await?);
+            } else {
+                without.push(drive(empty, load, &stage.ledger).await?);
+            }
+        }
     }
     Ok((with, without))
 }
@@ -113,23 +119,24 @@ async fn drain(
     full: &Backlog,
     small: &Backlog,
 ) -> Result<(Spread, Spread), Failure> {
-    let (rounds, turn) = if stage.quick { (2, 1) } else { (3, 4) };
+    let (rounds, length) = if stage.quick { (2, 1) } else { (4, 3) };
     let (mut of_full, mut of_small) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        for (backlog, rates) in [(full, &mut of_full), (small, &mut of_small)] {
-            varde.control(backlog.id, "later", "resume").await?;
-            // What a resume does at once is no steady state.
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            let started = Instant::now();
-            tokio::time::sleep(Duration::from_secs(turn)).await;
-            let ended = Instant::now();
-            varde.control(backlog.id, "later", "pause").await?;
-            let came = stage.ledger.arrivals(&backlog.numbers);
-            let counted = came.iter().filter(|at| (started..ended).contains(at)).count();
-            rates.push(counted as f64 / ended.duration_since(started).as_secs_f64());
-            // What was leased still goes out.
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+    for turn in 0..2 * rounds {
+        // Full, small, small, full, …
+        let (backlog, rates) =
+            if turn % 4 == 0 || turn % 4 == 3 { (full, &mut of_full) } else { (small, &mut of_small) };
+        varde.control(backlog.id, "later", "resume").await?;
+        // What a resume does at once is no steady state.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let started = Instant::now();
+        tokio::time::sleep(Duration::from_secs(length)).await;
+        let ended = Instant::now();
+        varde.control(backlog.id, "later", "pause").await?;
+        let came = stage.ledger.arrivals(&backlog.numbers);
+        let counted = came.iter().filter(|at| (started..ended).contains(at)).count();
+        rates.push(counted as f64 / ended.duration_since(started).as_secs_f64());
+        // What was leased still goes out.
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
     Ok((Spread::of(of_full), Spread::of(of_small)))
 }

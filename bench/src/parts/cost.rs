@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use hyper::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::commits::Commits;
 use crate::failure::Failure;
@@ -47,9 +47,32 @@ pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
             report.goal(what, Bound::AtMost(2.0), (of_varde, String::new()), "", "");
         }
     }
+    // The logs aside, which are emptied when they are long enough.
+    let outbox = varde.runtime.state().join("bench-Outbox");
+    let (before, many) = (databases(&outbox)?, 2_000);
+    drive(&ours, Load::many(16, 1, BYTES, many), &stage.ledger).await?;
+    let stored = (databases(&outbox)? - before) / u64::from(many);
+    report.table(&["", "bytes"]);
+    report.row([
+        "stored for a delivery that has arrived, until it is forgotten".to_owned(),
+        stored.to_string(),
+    ]);
+    report.row(["of them its webhook's body".to_owned(), BYTES.to_string()]);
     varde.runtime.stop().await?;
     floor.stop().await?;
     rows(stage, report).await
+}
+
+/// Size of all databases in a folder.
+fn databases(folder: &Path) -> Result<u64, Failure> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|extension| extension == "sqlite") {
+            bytes += entry.metadata()?.len();
+        }
+    }
+    Ok(bytes)
 }
 
 /// Commits for a delivery, over the rounds in which the log wasn't begun anew.
@@ -82,11 +105,15 @@ async fn rows(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     let mut varde = stage.varde("rows-varde", Program::VardeCounting).await?;
     let floor = stage.floor("rows-floor", Program::FloorCounting).await?;
     let ours = varde.telling("cost", 1, "0").await?;
+    let retry = json!({"first_ms": 100, "factor": 1, "max_ms": 100, "jitter": 0});
+    let failing = varde.action("tell", "second", &json!({"retry": retry}));
+    let failing = varde.workflow("failing", 1, &[failing]).await?;
     let theirs = stage.floor_subject(&floor, "0");
     let load = Load::many(1, 1, BYTES, ROUND);
     // A wait for the end looks at the statistics, which is a call and no row.
     let single = counted(stage, &mut varde, &ours, load).await?;
     let batch = counted(stage, &mut varde, &ours, Load::many(1, 100, BYTES, 2)).await?;
+    let second = counted(stage, &mut varde, &failing, load).await?;
     drive(&theirs, load, &stage.ledger).await?;
     let mut connection = theirs.connect().await?;
     let before = connection.json(Method::GET, "/", None).await?;
@@ -96,6 +123,12 @@ async fn rows(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     report.table(&["", "rows written", "rows read"]);
     report.row(["Varde".to_owned(), format!("{:.2}", single.0), format!("{:.2}", single.1)]);
     report.row(["Varde, batches of 100".to_owned(), format!("{:.2}", batch.0), format!("{:.2}", batch.1)]);
+    let added = (second.0 - single.0, second.1 - single.1);
+    report.row([
+        "Varde, a failed attempt more".to_owned(),
+        format!("{:.2}", added.0),
+        format!("{:.2}", added.1),
+    ]);
     report.row(["floor".to_owned(), format!("{floor_rows:.2}"), String::new()]);
     let what = "rows written for a delivery, index entries counted";
     report.goal(what, Bound::AtMost(6.0), (single.0, String::new()), "", "");
