@@ -26,7 +26,7 @@ impl Outbox {
             let mut memory = self.memory.borrow_mut();
             memory.ledger.attempted(action, end);
             let breaker = &mut memory.ledger.account(action).totals.breaker;
-            breaker.attempted(&end.outcome, end.verdict, end.started_at, now)
+            breaker.attempted(&end.outcome, end.verdict, end.started_at, now, ambient::fraction())
         };
         match turn {
             Some(Turn::Opened) => self.report(&Happening::BreakerOpen, action, now),

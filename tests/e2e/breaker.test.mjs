@@ -38,7 +38,8 @@ describe("an endpoint that is down", () => {
     const waiting = await api.enrollBatch("down", inputs(40));
     const before = endpoint.requests.length;
     const { open_since, next_probe } = await breaker("down");
-    assert.equal(next_probe, open_since + 30_000);
+    // Dice take up to a tenth off, so that shards don't ask in step.
+    assert.ok(next_probe > open_since + 26_999 && next_probe <= open_since + 30_000, `${next_probe - open_since} ms`);
 
     await pass(31_000);
     await endpoint.waitFor(before + 1);
@@ -47,7 +48,7 @@ describe("an endpoint that is down", () => {
       return found.next_probe > next_probe && found;
     });
     assert.equal(endpoint.requests.length, before + 1, "one probe, whoever waits");
-    assert.ok(after.next_probe >= next_probe + 60_000);
+    assert.ok(after.next_probe >= next_probe + 54_000);
     const all = await Promise.all([id, ...waiting.results.map((result) => result.id)].map((one) => api.deliveryOf("down", one)));
     for (const { status, reason, next_due } of all) {
       assert.deepEqual([status, reason, next_due], ["scheduled", "breaker_open", after.next_probe]);

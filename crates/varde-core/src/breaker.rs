@@ -19,6 +19,9 @@ pub const AT_LEAST_MS: u64 = MINUTE_MS;
 const FIRST_GAP_MS: u64 = 30 * SECOND_MS;
 /// The longest gap: how late an endpoint that is back may be found.
 const MAX_GAP_MS: u64 = 5 * MINUTE_MS;
+/// Share of a gap that dice may take off: the shards of a workflow have breakers of their own, which opened in the
+/// same minute, and shall not find the endpoint back, and let go of all that waited, in the same second.
+const JITTER: f64 = 0.1;
 /// How long an action may do nothing but fail before people are told: a third of the default window.
 const WARN_AFTER_MS: u64 = DAY_MS;
 
@@ -83,13 +86,14 @@ impl Breaker {
         self.failures
     }
 
-    /// An attempt has ended that was started at `started_at`.
+    /// An attempt has ended that was started at `started_at`. `dice` is a fraction in `0.0..1.0`.
     pub fn attempted(
         &mut self,
         outcome: &Outcome,
         verdict: Verdict,
         started_at: UnixMs,
         now: UnixMs,
+        dice: f64,
     ) -> Option<Turn> {
         match verdict {
             Verdict::Delivered | Verdict::Reject => {
@@ -101,11 +105,11 @@ impl Breaker {
             Verdict::Retry if matches!(outcome, Outcome::Lost | Outcome::Response { status: 429, .. }) => {
                 None
             }
-            Verdict::Retry => self.failed(started_at, now),
+            Verdict::Retry => self.failed(started_at, now, dice),
         }
     }
 
-    fn failed(&mut self, started_at: UnixMs, now: UnixMs) -> Option<Turn> {
+    fn failed(&mut self, started_at: UnixMs, now: UnixMs, dice: f64) -> Option<Turn> {
         self.failures = self.failures.saturating_add(1);
         let since = *self.since.get_or_insert(now);
         match &mut self.open {
@@ -113,10 +117,10 @@ impl Breaker {
             Some(open) if started_at < open.probe_at => {}
             Some(open) => {
                 open.gap_ms = (open.gap_ms * 2).min(MAX_GAP_MS);
-                open.probe_at = now.plus_ms(open.gap_ms);
+                open.probe_at = now.plus_ms(shortened(open.gap_ms, dice));
             }
             None if self.failures >= FAILURES && now.since_ms(since) >= AT_LEAST_MS => {
-                let probe_at = now.plus_ms(FIRST_GAP_MS);
+                let probe_at = now.plus_ms(shortened(FIRST_GAP_MS, dice));
                 self.open = Some(Open { at: now, probe_at, gap_ms: FIRST_GAP_MS });
                 return Some(Turn::Opened);
             }
@@ -149,6 +153,11 @@ impl Breaker {
     }
 }
 
+/// A gap without the part that dice take off.
+fn shortened(gap_ms: u64, dice: f64) -> u64 {
+    gap_ms - (gap_ms as f64 * JITTER * dice.clamp(0.0, 1.0)) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,7 +166,7 @@ mod tests {
     const START: UnixMs = UnixMs(1_000_000);
 
     fn fail(breaker: &mut Breaker, now: UnixMs) -> Option<Turn> {
-        breaker.attempted(&DOWN, Verdict::Retry, now, now)
+        breaker.attempted(&DOWN, Verdict::Retry, now, now, 0.0)
     }
 
     /// One that has just opened, and when.
@@ -195,7 +204,7 @@ mod tests {
             let mut breaker = Breaker::default();
             for n in 0..100 {
                 fail(&mut breaker, START.plus_ms(n * 10_000));
-                breaker.attempted(&outcome, verdict, START, START);
+                breaker.attempted(&outcome, verdict, START, START, 0.0);
             }
             assert!(breaker.is_default(), "{outcome:?}");
         }
@@ -203,12 +212,12 @@ mod tests {
             let mut breaker = Breaker::default();
             for n in 0..100 {
                 let now = START.plus_ms(n * 10_000);
-                assert_eq!(breaker.attempted(&outcome, Verdict::Retry, now, now), None);
+                assert_eq!(breaker.attempted(&outcome, Verdict::Retry, now, now, 0.0), None);
             }
             assert!(breaker.is_default(), "{outcome:?}");
             let (mut open, at) = opened();
             let before = open;
-            open.attempted(&outcome, Verdict::Retry, at.plus_ms(30_000), at.plus_ms(31_000));
+            open.attempted(&outcome, Verdict::Retry, at.plus_ms(30_000), at.plus_ms(31_000), 0.0);
             assert_eq!(open, before, "it stays open, and asks again");
         }
     }
@@ -221,7 +230,7 @@ mod tests {
         for gap in [60_000, 120_000, 240_000, 300_000, 300_000] {
             assert_eq!((breaker.room(0, 64, probe_at), breaker.room(1, 64, probe_at)), (1, 0));
             let ended = probe_at.plus_ms(25_000);
-            assert_eq!(breaker.attempted(&Outcome::Timeout, Verdict::Retry, probe_at, ended), None);
+            assert_eq!(breaker.attempted(&Outcome::Timeout, Verdict::Retry, probe_at, ended, 0.0), None);
             probe_at = ended.plus_ms(gap);
             assert_eq!(breaker.next_at(at), probe_at);
         }
@@ -233,12 +242,24 @@ mod tests {
     }
 
     #[test]
+    fn dice_take_at_most_a_tenth_off_a_gap() {
+        for (dice, first, second) in [(0.0, 30_000, 60_000), (0.5, 28_500, 57_000), (1.0, 27_000, 54_000)] {
+            let (mut breaker, _) = opened();
+            let at = breaker.open().unwrap().probe_at;
+            breaker.attempted(&DOWN, Verdict::Retry, at, at, dice);
+            assert_eq!(breaker.next_at(at), at.plus_ms(second));
+            assert_eq!(shortened(FIRST_GAP_MS, dice), first);
+        }
+        assert_eq!((shortened(10, f64::NAN), shortened(10, 7.0), shortened(0, 0.5)), (10, 9, 0));
+    }
+
+    #[test]
     fn tells_once_of_a_day_of_failures() {
         let mut breaker = Breaker::default();
         let turns: Vec<_> =
             (0..10).filter_map(|n| fail(&mut breaker, START.plus_ms(n * DAY_MS / 4))).collect();
         assert_eq!(turns, [Turn::Failing, Turn::Opened], "a few attempts a day are enough");
-        breaker.attempted(&DOWN, Verdict::Delivered, START, START.plus_ms(3 * DAY_MS));
+        breaker.attempted(&DOWN, Verdict::Delivered, START, START.plus_ms(3 * DAY_MS), 0.0);
         let turns: Vec<_> =
             (12..18).filter_map(|n| fail(&mut breaker, START.plus_ms(n * DAY_MS / 4))).collect();
         assert_eq!(turns, [Turn::Failing], "another row");
@@ -248,9 +269,9 @@ mod tests {
     fn what_was_under_way_is_no_probe() {
         let (mut breaker, at) = opened();
         let before = breaker.open();
-        breaker.attempted(&Outcome::Timeout, Verdict::Retry, at, at.plus_ms(25_000));
+        breaker.attempted(&Outcome::Timeout, Verdict::Retry, at, at.plus_ms(25_000), 0.0);
         assert_eq!(breaker.open(), before);
-        let turn = breaker.attempted(&DOWN, Verdict::Delivered, at, at.plus_ms(26_000));
+        let turn = breaker.attempted(&DOWN, Verdict::Delivered, at, at.plus_ms(26_000), 0.0);
         assert_eq!(turn, Some(Turn::Closed), "but good news is good news");
     }
 
@@ -260,7 +281,7 @@ mod tests {
         assert!(breaker.held_back(at) && !Breaker::default().held_back(at));
         let closed_at = at.plus_ms(31_000);
         assert_eq!(
-            breaker.attempted(&DOWN, Verdict::Delivered, at.plus_ms(30_000), closed_at),
+            breaker.attempted(&DOWN, Verdict::Delivered, at.plus_ms(30_000), closed_at, 0.0),
             Some(Turn::Closed)
         );
         assert_eq!((breaker.room(3, 64, closed_at), breaker.failures()), (61, 0));
