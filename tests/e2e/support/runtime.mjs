@@ -180,6 +180,8 @@ export class Runtime {
       WRANGLER_SEND_METRICS: "false",
       WRANGLER_HIDE_BANNER: "true",
       CLOUDFLARE_CF_FETCH_ENABLED: "false",
+      // As scripts/env.sh has it, and production: no traces, which hold URLs.
+      X_LOCAL_OBSERVABILITY: "false",
       ...(this.#options.authority && { NODE_EXTRA_CA_CERTS: this.#file("authority.pem") }),
     };
   }
