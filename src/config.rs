@@ -3,16 +3,20 @@
 use std::rc::Rc;
 
 use varde_core::endpoint_url::Policy;
-use varde_core::secret::MasterKey;
+use varde_core::secret::{KeyRing, MasterKey};
 use worker::Env;
+
+const CURRENT_KEY: &str = "VARDE_MASTER_KEY";
+const PREVIOUS_KEY: &str = "VARDE_MASTER_KEY_PREVIOUS";
 
 /// What the deployment sets: Worker secrets and variables.
 #[derive(Debug)]
 pub struct Config {
     /// The first admin token, `VARDE_ADMIN_TOKEN`; without it nobody gets in by it.
     pub admin_token: Option<String>,
-    /// Seals the stored secrets, `VARDE_MASTER_KEY`.
-    pub master_key: Result<MasterKey, ConfigError>,
+    /// Open the stored secrets: `VARDE_MASTER_KEY`, which seals them, and during a change of keys the former
+    /// one, `VARDE_MASTER_KEY_PREVIOUS`.
+    pub master_keys: Result<KeyRing, ConfigError>,
     /// Whether `VARDE_DEV_ALLOW_LOOPBACK` opens this machine's own addresses to webhooks.
     pub url_rule: Policy,
 }
@@ -48,14 +52,20 @@ impl Config {
     fn read(env: &Env) -> Self {
         let text =
             |name: &str| env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.is_empty());
-        let key_name = "VARDE_MASTER_KEY";
-        let master_key = text(key_name).ok_or(ConfigError::Missing { name: key_name }).and_then(|value| {
-            MasterKey::from_base64(&value).map_err(|_| ConfigError::Malformed { name: key_name })
-        });
+        let key = |name| match text(name) {
+            None => Ok(None),
+            Some(value) => {
+                MasterKey::from_base64(&value).map(Some).map_err(|_| ConfigError::Malformed { name })
+            }
+        };
+        let keys = || {
+            let current = key(CURRENT_KEY)?.ok_or(ConfigError::Missing { name: CURRENT_KEY })?;
+            Ok(KeyRing::new(current, key(PREVIOUS_KEY)?))
+        };
         let loopback = text("VARDE_DEV_ALLOW_LOOPBACK").is_some_and(|value| value == "true");
         Self {
             admin_token: text("VARDE_ADMIN_TOKEN"),
-            master_key,
+            master_keys: keys(),
             url_rule: Policy { allow_loopback: loopback },
         }
     }

@@ -298,8 +298,8 @@ pub async fn secret(
 }
 
 fn opened(sealed: &StoredSecret<Sealed>, config: &Config) -> Result<StoredSecret<Secret>, DirectoryError> {
-    let key = config.master_key.as_ref().map_err(|error| DirectoryError::Config(error.clone()))?;
-    sealed.unseal(key).map_err(|why| DirectoryError::Sealed { secret: sealed.name.clone(), why })
+    let keys = config.master_keys.as_ref().map_err(|error| DirectoryError::Config(error.clone()))?;
+    keys.unseal_all(sealed).map_err(|why| DirectoryError::Sealed { secret: sealed.name.clone(), why })
 }
 
 fn view_of(id: &Slug, snapshot: Snapshot, config: &Config) -> Result<WorkflowView, DirectoryError> {

@@ -16,6 +16,7 @@ pub mod test_action;
 pub mod triggers;
 pub mod receive;
 pub mod secrets;
+pub mod master_key;
 pub mod tokens;
 pub mod import;
 pub mod inspector;
@@ -121,6 +122,8 @@ async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Resp
         (Put, ["v1", "secrets", name]) => secrets::put(call, name).await,
         (Delete, ["v1", "secrets", name]) => secrets::delete(call, name).await,
         (Post, ["v1", "secrets", name, "rotate"]) => secrets::rotate(call, name).await,
+
+        (Post, ["v1", "master-key", "reseal"]) => master_key::reseal(call).await,
 
         (Get, ["v1", "tokens"]) => tokens::list(call).await,
         (Post, ["v1", "tokens"]) => tokens::create(call).await,

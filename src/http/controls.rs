@@ -57,7 +57,7 @@ async fn switch(call: &mut Call, id: &str, action: Option<&str>, paused: bool) -
 }
 
 /// Nothing can be said about it, so whatever is said was meant for something else.
-fn refuse_content(body: &Value) -> Result<(), Problem> {
+pub fn refuse_content(body: &Value) -> Result<(), Problem> {
     match body.as_object().map(|fields| fields.keys().next()) {
         Some(None) => Ok(()),
         Some(Some(field)) => Err(Problem::invalid_at(format!("/{field}"), "unknown field; none are known")),

@@ -75,13 +75,9 @@ pub async fn list(call: &mut Call) -> Result<Response, Problem> {
     configuration::list(page, |secret| {
         let stored = sealed.iter().find(|stored| stored.name == secret.name);
         // One that can't be opened is shown without its public keys: that is what the list is looked at for.
-        let keys = call
-            .config
-            .master_key
-            .as_ref()
-            .ok()
-            .zip(stored)
-            .and_then(|(key, stored)| stored.unseal(key).ok().map(|opened| PublicKeys::of(&opened, now)));
+        let keys = call.config.master_keys.as_ref().ok().zip(stored).and_then(|(keys, stored)| {
+            keys.unseal_all(stored).ok().map(|opened| PublicKeys::of(&opened, now))
+        });
         Ok(Answer { secret, keys: keys.unwrap_or_default(), value: None })
     })
 }
@@ -126,8 +122,8 @@ fn listing(noun: &str, all: &[String]) -> Option<String> {
 }
 
 fn seal(call: &Call, name: &Slug, secret: &Secret) -> Result<Sealed, Problem> {
-    let key = call.config.master_key.as_ref().map_err(Problem::misconfigured)?;
-    Ok(key.seal(name, secret, &ambient::random_bytes()))
+    let keys = call.config.master_keys.as_ref().map_err(Problem::misconfigured)?;
+    Ok(keys.seal(name, secret, &ambient::random_bytes()))
 }
 
 fn answer(created: bool, secret: SecretView, fresh: &Fresh) -> Result<Response, Problem> {

@@ -194,8 +194,8 @@ async fn refuse_unfit_secret(call: &Call, trigger: &Trigger) -> Result<(), Probl
     let message = RegistryCall::ReadSecrets { names: vec![name.clone()] };
     let stored: Vec<StoredSecret<Sealed>> = ask(call, &message).await?;
     let Some(stored) = stored.first() else { return Ok(()) };
-    let master_key = call.config.master_key.as_ref().map_err(Problem::misconfigured)?;
-    let value = master_key
+    let master_keys = call.config.master_keys.as_ref().map_err(Problem::misconfigured)?;
+    let value = master_keys
         .unseal(name, &stored.current)
         .map_err(|why| Problem::from(DirectoryError::Sealed { secret: name.clone(), why }))?;
     Key::parse(value.expose()).map(drop).map_err(|error| {

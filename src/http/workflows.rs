@@ -212,13 +212,13 @@ async fn refuse_unfit_secrets(call: &Call, workflow: &Workflow) -> Result<(), Pr
     if keys.is_empty() {
         return Ok(());
     }
-    let master_key = call.config.master_key.as_ref().map_err(Problem::misconfigured)?;
+    let master_keys = call.config.master_keys.as_ref().map_err(Problem::misconfigured)?;
     let names = keys.iter().map(|(_, name)| (*name).clone()).collect();
     let stored: Vec<StoredSecret<Sealed>> = ask(call, &RegistryCall::ReadSecrets { names }).await?;
     let mut mistakes = Vec::new();
     for (at, name) in keys {
         let Some(secret) = stored.iter().find(|secret| secret.name == *name) else { continue };
-        let value = master_key
+        let value = master_keys
             .unseal(name, &secret.current)
             .map_err(|why| Problem::from(DirectoryError::Sealed { secret: name.clone(), why }))?;
         if let Err(error) = Key::parse_signing(value.expose()) {

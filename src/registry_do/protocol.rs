@@ -139,6 +139,11 @@ pub enum RegistryCall {
         /// Which.
         names: Vec<Slug>,
     },
+    /// Replace secrets, each unless it was changed in the meantime; answered by how many were replaced.
+    ResealSecrets {
+        /// What they are, and what they are to be.
+        changes: Vec<Resealed>,
+    },
     /// Forget a secret; answered by [`SecretDeleted`].
     DeleteSecret {
         /// Which.
@@ -382,6 +387,15 @@ pub struct RotateSecret {
     pub activate_at: Option<UnixMs>,
 }
 
+/// A secret whose values were sealed anew.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Resealed {
+    /// As it was read.
+    pub was: StoredSecret<Sealed>,
+    /// With the same values under another key.
+    pub now: StoredSecret<Sealed>,
+}
+
 /// A secret as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretView {
@@ -497,6 +511,10 @@ mod tests {
         key.seal("app", &Secret::new("key").unwrap(), b"123456789012")
     }
 
+    fn secret() -> StoredSecret<Sealed> {
+        StoredSecret::new(slug("app"), sealed(), Vec::new(), UnixMs(1))
+    }
+
     const SEALED: &str = "SEALED";
     const HASH: &str = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
 
@@ -561,6 +579,13 @@ mod tests {
                 Call::RotateSecret(rotate),
                 json!({"rotate_secret": {"name": "app", "value": SEALED, "overlap_ms": 5, "activate_at": 7}}),
             ),
+            (
+                Call::ResealSecrets { changes: vec![Resealed { was: secret(), now: secret() }] },
+                json!({"reseal_secrets": {"changes": [{
+                    "was": {"name": "app", "created_at": 1, "current": SEALED},
+                    "now": {"name": "app", "created_at": 1, "current": SEALED},
+                }]}}),
+            ),
             (Call::DeleteSecret { name: slug("app") }, json!({"delete_secret": {"name": "app"}})),
             (Call::ListSecrets(query()), json!({"list_secrets": {"after": "a", "limit": 100}})),
             (
@@ -603,13 +628,12 @@ mod tests {
     fn answers_for_workers_format_unchanged() {
         same(&Resolved::Unknown, &json!("unknown"));
         same(&Resolved::Unchanged { as_of: 9 }, &json!({"unchanged": {"as_of": 9}}));
-        let secret = StoredSecret::new(slug("app"), sealed(), Vec::new(), UnixMs(1));
         let snapshot = Snapshot {
             uid: "u".to_owned(),
             revision: 8,
             doc: to_raw_value(&json!({"name": "W"})).unwrap(),
             controls: Controls { version: 1, ..Controls::default() },
-            secrets: vec![secret],
+            secrets: vec![secret()],
         };
         same(
             &Resolved::Found { as_of: 9, snapshot },

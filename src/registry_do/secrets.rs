@@ -6,7 +6,7 @@ use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
 use worker::Result;
 
-use super::protocol::{Kept, Page, PageQuery, RotateSecret, SecretDeleted, SecretView};
+use super::protocol::{Kept, Page, PageQuery, Resealed, RotateSecret, SecretDeleted, SecretView};
 use super::{MAX_SECRETS, Registry};
 use crate::database::number;
 
@@ -39,6 +39,19 @@ impl Registry {
         self.touch_workflows_with(&stored.name)?;
         self.touch_triggers_with(&stored.name)?;
         Ok(Some(view(&stored, now)))
+    }
+
+    /// Replaces secrets by the same values under another key, and tells how many. One that isn't any more what
+    /// was read stays. Nobody needs to hear of it: what Workers remember are opened values.
+    pub(super) fn reseal_secrets(&self, changes: &[Resealed]) -> Result<usize> {
+        let mut replaced = 0;
+        for Resealed { was, now } in changes {
+            if self.secret(&was.name)?.as_ref() == Some(was) && now.name == was.name {
+                self.save_secret(now)?;
+                replaced += 1;
+            }
+        }
+        Ok(replaced)
     }
 
     /// Forgets a secret that no workflow and no trigger names.

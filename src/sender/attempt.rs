@@ -11,7 +11,9 @@ use varde_core::oauth2::{self, Token, asks_anew};
 use varde_core::outcome::{Outcome, RetryAfter};
 use varde_core::outputs::{self, Output, Picked};
 use varde_core::request::Request as HttpRequest;
+use varde_core::secret::mask::MIN_BYTES_IN_OUTPUTS;
 use varde_core::secret::{Mask, Secret, StoredSecret};
+use varde_core::shown::masked;
 
 use super::fetch::{self, Answer, Failure};
 use super::tokens::{Refusal, Tokens};
@@ -32,7 +34,7 @@ pub struct Attempted {
     pub response: Option<StoredResponse>,
     /// What was picked from it, where the action has outputs.
     pub outputs: Option<StoredOutputs>,
-    /// The tokens that were sent; the outputs aren't masked, because later actions need them as they are.
+    /// The tokens that were sent.
     pub tokens: Vec<Rc<Token>>,
 }
 
@@ -113,6 +115,11 @@ impl Trial<'_> {
 
     /// Hides every secret that the attempt has to do with, and the tokens that were got for one.
     pub fn mask(&self, tokens: &[Rc<Token>]) -> Mask {
+        self.mask_of(tokens, 0)
+    }
+
+    /// Hides those of them that have at least so many bytes.
+    fn mask_of(&self, tokens: &[Rc<Token>], min_bytes: usize) -> Mask {
         let secrets = self.others.iter().copied().chain(self.secret);
         let values: Vec<&Secret> = secrets.flat_map(StoredSecret::values).collect();
         let spelled: Vec<Secret> = match self.auth {
@@ -120,13 +127,17 @@ impl Trial<'_> {
             _ => Vec::new(),
         };
         let tokens = tokens.iter().map(|token| token.value());
-        Mask::new(values.into_iter().chain(&spelled).chain(tokens))
+        let all = values.into_iter().chain(&spelled).chain(tokens);
+        Mask::new(all.filter(|value| value.expose().len() >= min_bytes))
     }
 
     fn answered(&self, answer: &Answer, tokens: Vec<Rc<Token>>) -> Attempted {
         let retry_after = answer.header("retry-after").and_then(RetryAfter::parse);
         let outputs = (!self.outputs.is_empty()).then(|| {
-            let Picked { values, note } = outputs::pick(self.outputs, &answer.body.bytes);
+            let Picked { mut values, note } = outputs::pick(self.outputs, &answer.body.bytes);
+            // Outputs are stored, shown and sent on: an endpoint that echoes mustn't carry a key there.
+            let mask = self.mask_of(&tokens, MIN_BYTES_IN_OUTPUTS);
+            values.values_mut().for_each(|value| masked(value, &mask));
             StoredOutputs { values, note: note.map(|note| note.to_string()) }
         });
         Attempted {

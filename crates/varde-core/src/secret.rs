@@ -1,12 +1,13 @@
 //! Secrets: their values, their rotation, and where they may be sent.
 //!
 //! In scope: [`Secret`] (a value), [`StoredSecret`] (a named value with its rotation), sealing under the
-//! master key ([`seal`]), the hosts a secret may go to ([`host`]), finding secrets in text ([`mask`]).
+//! master key ([`seal`], [`key_ring`]), the hosts a secret may go to ([`host`]), finding secrets in text ([`mask`]).
 //! Out of scope: the master key's place (the Worker's environment), dice, storage.
 //!
 //! A value leaves this module by [`Secret::expose`] only; no `Debug`, `Display` or error holds one.
 
 pub mod host;
+pub mod key_ring;
 pub mod mask;
 pub mod seal;
 
@@ -23,6 +24,7 @@ use crate::slug::Slug;
 use crate::time::{DAY_MS, UnixMs};
 
 pub use host::HostPattern;
+pub use key_ring::KeyRing;
 pub use mask::Mask;
 pub use seal::{MasterKey, Sealed};
 
@@ -255,6 +257,13 @@ impl<V> StoredSecret<V> {
         self.pending.as_ref().map(|pending| pending.activate_at).filter(|&at| at > now)
     }
 
+    /// All values, in force or not: what a [`Mask`] hides.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        let previous = self.previous.as_ref().map(|previous| &previous.value);
+        let pending = self.pending.as_ref().map(|pending| &pending.value);
+        core::iter::once(&self.current).chain(previous).chain(pending)
+    }
+
     fn values_at(&self, now: UnixMs) -> (&V, Option<(&V, UnixMs)>) {
         let (current, previous) = match &self.pending {
             Some(pending) if pending.activate_at <= now => {
@@ -272,13 +281,6 @@ impl StoredSecret<Secret> {
     pub fn in_force(&self, now: UnixMs) -> SecretInForce<'_> {
         let (current, previous) = self.values_at(now);
         SecretInForce { current, previous: previous.map(|(value, _)| value), hosts: &self.hosts }
-    }
-
-    /// All values, in force or not: what a [`Mask`] hides.
-    pub fn values(&self) -> impl Iterator<Item = &Secret> {
-        let previous = self.previous.as_ref().map(|previous| &previous.value);
-        let pending = self.pending.as_ref().map(|pending| &pending.value);
-        core::iter::once(&self.current).chain(previous).chain(pending)
     }
 }
 

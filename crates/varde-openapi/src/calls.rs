@@ -6,8 +6,8 @@ use crate::describe::{Call, Describer, Needs};
 use crate::shapes::{
     BatchInput, BatchResults, Bin, CreateToken, CreateTrigger, Delivery, DeliveryDetail, DryRun, Enroll,
     EnrollBatch, Enrolled, Enrollment, Health, Import, NewToken, Page, PutSecret, PutTrigger, Received,
-    Recorded, Replay, ReplayMany, ReplayOne, RotateSecret, Script, Secret, Standing, Stats, Test, TestDraft,
-    TestResult, Token, Trigger, TriggerEvents, Workflow,
+    Recorded, Replay, ReplayMany, ReplayOne, Resealed, RotateSecret, Script, Secret, Standing, Stats, Test,
+    TestDraft, TestResult, Token, Trigger, TriggerEvents, Workflow,
 };
 
 use Needs::{Admin, Nothing, Read};
@@ -312,6 +312,17 @@ fn secrets(paths: &mut Paths<'_>) {
     .takes(true, rotate)
     .answers(200, "It is rotated.", Some(secret));
     paths.add("post", "/v1/secrets/{secret}/rotate", &[404], call);
+    let (nothing, resealed) =
+        (json!({"type": "object", "maxProperties": 0}), paths.describer.schema::<Resealed>());
+    let call = Call::new(
+        "reseal",
+        "secrets",
+        Admin,
+        "Seals all secrets under the master key in force; does nothing where that is so.",
+    )
+    .takes(false, nothing)
+    .answers(200, "What became of them.", Some(resealed));
+    paths.add("post", "/v1/master-key/reseal", &[], call);
 }
 
 fn tokens(paths: &mut Paths<'_>) {

@@ -47,18 +47,19 @@ export class Runtime {
   #process;
   #directory = mkdtempSync(path.join(tmpdir(), "varde-e2e-"));
   #options;
+  /** @type {Record<string, string>} */
+  #variables = {};
 
   /** @param {Options} options */
   constructor(options) {
     this.#options = options;
-    const variables = {
+    this.#write({
       VARDE_ADMIN_TOKEN: this.adminToken,
       VARDE_MASTER_KEY: randomBytes(32).toString("base64"),
+      VARDE_MASTER_KEY_PREVIOUS: "",
       VARDE_DEV_ALLOW_LOOPBACK: "true",
       ...options.variables,
-    };
-    const lines = Object.entries(variables).map(([name, value]) => `${name}='${value}'\n`);
-    writeFileSync(this.#file("variables.env"), lines.join(""));
+    });
     if (options.authority) writeFileSync(this.#file("authority.pem"), options.authority);
     process.on("exit", this.#atExit);
   }
@@ -78,6 +79,17 @@ export class Runtime {
       throw error;
     }
     return runtime;
+  }
+
+  #write(variables) {
+    Object.assign(this.#variables, variables);
+    const lines = Object.entries(this.#variables).map(([name, value]) => `${name}='${value}'\n`);
+    writeFileSync(this.#file("variables.env"), lines.join(""));
+  }
+
+  /** Where its rows are. Look at them while it doesn't run. */
+  get state() {
+    return this.#file("state");
   }
 
   /** What the runtime has printed since its first start. */
@@ -101,9 +113,14 @@ export class Runtime {
     await until("the runtime's processes to end", () => !groupIsAlive(child.pid));
   }
 
-  /** Starts again, after {@link kill9}, with the state that was left. */
-  async restart() {
+  /**
+   * Starts again, after {@link kill9}, with the state that was left.
+   *
+   * @param {Record<string, string>} [variables] what differs from before
+   */
+  async restart(variables = {}) {
     if (this.#process) throw new Error("the runtime is running");
+    this.#write(variables);
     await this.#launch();
   }
 
@@ -163,6 +180,8 @@ export class Runtime {
       WRANGLER_SEND_METRICS: "false",
       WRANGLER_HIDE_BANNER: "true",
       CLOUDFLARE_CF_FETCH_ENABLED: "false",
+      // As scripts/env.sh has it, and production: no traces, which hold URLs.
+      X_LOCAL_OBSERVABILITY: "false",
       ...(this.#options.authority && { NODE_EXTRA_CA_CERTS: this.#file("authority.pem") }),
     };
   }

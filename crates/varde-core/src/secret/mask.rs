@@ -22,6 +22,9 @@ use crate::signature::standard_webhooks;
 pub const MASK: &str = "***";
 /// Shortest value that is looked for.
 pub const MIN_BYTES: usize = 4;
+/// Shortest value that is looked for in outputs. They are data for later actions, so a hit that isn't the
+/// secret would break something; and a shorter one is guessed, not found.
+pub const MIN_BYTES_IN_OUTPUTS: usize = 8;
 
 /// Hides a set of values. Its `Debug` shows none of them; its memory is wiped when dropped.
 #[derive(Clone)]

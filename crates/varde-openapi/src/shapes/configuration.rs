@@ -70,6 +70,28 @@ pub struct Secret {
     pub value: Option<String>,
 }
 
+/// What became of the secrets at a change of master keys.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resealed {
+    /// All there are.
+    pub secrets: u64,
+    /// Those that this call sealed anew.
+    pub resealed: u64,
+    /// Those that no key opens: their values are to be put again.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A secret that no key opens.
+#[derive(Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unreadable {
+    /// Its name.
+    pub name: String,
+    /// Why: `master_key_mismatch`, `sealed_value_changed`, `unknown_sealed_format`.
+    pub reason: String,
+}
+
 /// A token to make: `scopes`, or `scope` with a single one.
 #[derive(Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
