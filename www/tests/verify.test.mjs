@@ -84,9 +84,9 @@ const EXAMPLES = {
   "Standard Webhooks": ["delivered"],
   "Public key (ed25519)": ["delivered"],
   "Body parsed and written again": ["rejected", /The body was signed as JSON without white space/],
-  "http behind a proxy": ["rejected", /The URL was signed with the other of http and https|`http` and `https`/],
+  "http behind a proxy": ["rejected", /The URL was signed with the other of http and https/],
   "Wrong host": ["rejected", /The URL was signed with another host/],
-  "Two mistakes at once": ["rejected", /other of `http` and `https`.*JSON without white space|JSON without white space.*other of `http` and `https`/],
+  "Two mistakes at once": ["rejected", /other of http and https.*JSON without white space|JSON without white space.*other of http and https/],
   "Too old": ["rejected", /The signature is right, but too old/],
   "Timestamp in seconds": ["rejected", /The timestamp was signed in seconds/],
   "Escapes of v3 not decoded": ["rejected", /without decoding the twelve escapes/],
@@ -135,7 +135,7 @@ test("what was signed is shown with its white space, where it differs, and witho
   await page.getByLabel("Body", { exact: true }).fill(hidden);
   await page.locator(".steps").waitFor();
   await page.getByText("The bytes that HubSpot v3 signs here").click();
-  assert.equal(await page.getByLabel("The signed body").textContent(), "a→\tb⟨U+202E⟩c␀⟨U+00A0⟩d");
+  assert.equal(await page.getByLabel("The signed body").textContent(), "a\\tb\\u{202e}c\\u{0}\\u{a0}d");
   assertNoTrouble(page);
 });
 

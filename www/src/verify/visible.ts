@@ -8,11 +8,8 @@ export interface Run {
 
 /** What can't be seen, or not told from something else: white space, controls, and what reorders text. */
 const INVISIBLE = /[\p{C}\p{Z}]/u;
-const SIGNS: Record<string, string> = { " ": "·", "\t": "→\t", "\r\n": "␍␊\n", "\n": "␊\n", "\r": "␍" };
+const SIGNS: Record<string, string> = { " ": "·", "\t": "\\t", "\r\n": "\\r\\n\n", "\n": "\\n\n", "\r": "\\r" };
 const PIECES = /\r\n|[\p{C}\p{Z}]|[^\p{C}\p{Z}]+/gu;
-/** Where the control pictures start in Unicode. */
-const CONTROL_PICTURES = 0x2400;
-const DELETE = 0x7f;
 
 /** Takes a text apart into what is as it looks and what isn't. */
 export function visible(text: string): Run[] {
@@ -28,12 +25,7 @@ export function visible(text: string): Run[] {
 }
 
 function sign(piece: string): string {
-  const known = SIGNS[piece];
-  if (known !== undefined) return known;
-  const code = piece.codePointAt(0)!;
-  if (code < 0x20) return String.fromCharCode(CONTROL_PICTURES + code);
-  if (code === DELETE) return "␡";
-  return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+  return SIGNS[piece] ?? `\\u{${piece.codePointAt(0)!.toString(16)}}`;
 }
 
 /** How many characters two texts share at their start; never half of a surrogate pair. */
