@@ -28,7 +28,6 @@ async function openVerifier(options) {
 }
 
 const secretField = (page) => page.getByLabel("Secret, or public key (whpk_…)");
-const verdict = (page) => page.locator(".verdict");
 
 /** Pastes a request, and gives the verdict on it. */
 async function check(page, text, secret) {
@@ -122,8 +121,9 @@ test("what was signed is shown with its white space, where it differs, and witho
   const page = await openVerifier();
   await page.getByRole("button", { name: "http behind a proxy" }).click();
   const finding = page.locator(".finding").first();
-  assert.equal(await finding.locator("mark.given").textContent(), "://hooks.example.com/orders?deal=503".slice(0, 48));
-  assert.match(await finding.locator("mark.made").textContent(), /^s:\/\/hooks\.example\.com/);
+  await finding.waitFor();
+  assert.equal(await finding.locator("mark.given").textContent(), "");
+  assert.equal(await finding.locator("mark.made").textContent(), "s");
   await page.getByRole("button", { name: "Body parsed and written again" }).click();
   await finding.getByText("JSON without white space").waitFor();
   assert.match(await finding.locator(".change").textContent(), /·"Two·towers"/);
@@ -192,7 +192,7 @@ test("a curl command, a HAR entry and fields come to the same", { skip }, async 
   await page.getByLabel("URL", { exact: true }).fill(uri);
   await page.getByLabel("Headers").fill(headers.map((header) => header.join(": ")).join("\n"));
   await page.getByLabel("Body", { exact: true }).fill(body);
-  await page.getByText("A signature is there; the secret is missing").waitFor();
+  await page.locator(".verdict.scheduled").filter({ hasText: "the secret is missing" }).waitFor();
   await secretField(page).fill(secret);
   await page.locator(".verdict.delivered").waitFor();
   await page.getByLabel("The body stands here in base64").check();
@@ -232,7 +232,7 @@ test("a paste that can't be read says where", { skip }, async () => {
   const page = await openVerifier();
   const area = page.getByLabel("The request", { exact: true });
   for (const [text, where, mark] of [
-    ["curl https://a.example/ \\\n  -H 'X: 1' -d \"$BODY\"", "line 2, column 16", "$"],
+    ["curl https://a.example/ \\\n  -H 'X: 1' -d \"$BODY\"", "line 2, column 17", "$"],
     ["POST /hook HTTP/1.1\nHost: a.example\nnothing of the kind\n\n{}", "line 3, column 1", "n"],
     ['{"request": {"method": "POST",, "url": 1}}', "line 1, column 31", ","],
     ["hello there, world", "line 1, column 1", "h"],

@@ -123,6 +123,7 @@ function listed(args: Argument[], indent: string, comment: string, write: (arg: 
   return args.map(line).join("");
 }
 
+const sorted = (lines: string): string => `${lines.trimEnd().split("\n").sort().join("\n")}\n`;
 const camel = (name: string): string => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 const functionOf = (file: string, pattern: RegExp): string => pattern.exec(file)![1]!;
 
@@ -133,7 +134,7 @@ const PROGRAMS: Record<Language, Program> = {
   },
   Python: (file, args, fromEnvironment) => {
     const name = functionOf(file, /def (\w+)/);
-    const imported = fromEnvironment ? `import os\n${file}` : file;
+    const imported = fromEnvironment ? file.replace(/^(import \w+\n)+/, (lines) => sorted(`${lines}import os\n`)) : file;
     return `${imported}\n\n# The request at hand:\nprint(${name}(\n${listed(args, "    ", "#", ({ name, code }) => `${name}=${code}`)}))\n`;
   },
   PHP: (file, args) => {
@@ -146,8 +147,8 @@ const PROGRAMS: Record<Language, Program> = {
   },
   Go: (file, args, fromEnvironment) => {
     const name = functionOf(file, /func (Verify\w+)/);
-    const imports = `package main\n\nimport (\n\t"fmt"\n${fromEnvironment ? '\t"os"\n' : ""})\n`;
-    const program = file.replace("package webhooks\n", imports);
+    const more = fromEnvironment ? '\t"fmt"\n\t"os"\n' : '\t"fmt"\n';
+    const program = file.replace("package webhooks\n", "package main\n").replace(/(?<=import \(\n)[^)]*/, (lines) => sorted(lines + more));
     return `${program}\n// The request at hand:\nfunc main() {\n\tfmt.Println(${name}(\n${listed(args, "\t\t", "//", ({ code }) => code)}\t))\n}\n`;
   },
   Rust: (file, args) => {

@@ -28,10 +28,13 @@ function sign(piece: string): string {
   return SIGNS[piece] ?? `\\u{${piece.codePointAt(0)!.toString(16)}}`;
 }
 
-/** How many characters two texts share at their start; never half of a surrogate pair. */
-export function shared(left: string, right: string): number {
-  let at = 0;
-  while (at < left.length && left[at] === right[at]) at += 1;
-  const before = left.charCodeAt(at - 1);
-  return before >= 0xd800 && before <= 0xdbff ? at - 1 : at;
+/** Cuts two texts into what they share at their start, where they differ, and what they share at their end. */
+export function difference(left: string, right: string): { start: string; left: string; right: string; end: string } {
+  const [before, after] = [Array.from(left), Array.from(right)];
+  let start = 0;
+  while (start < before.length && before[start] === after[start]) start += 1;
+  let end = 0;
+  while (end < Math.min(before.length, after.length) - start && before.at(-1 - end) === after.at(-1 - end)) end += 1;
+  const middle = (characters: string[]): string => characters.slice(start, characters.length - end).join("");
+  return { start: before.slice(0, start).join(""), left: middle(before), right: middle(after), end: before.slice(before.length - end).join("") };
 }
