@@ -192,5 +192,7 @@ describe("a pasted request", () => {
     const error = thrown(() => signatures.parse_request("curl -d 'abc"));
     assert.equal(error.code, "open_quote");
     assert.match(error.message, /line 1, column 9/);
+    assert.deepEqual([error.line, error.column], [1, 9]);
+    assert.equal(thrown(() => signatures.verify({ method: 1 })).line, undefined);
   });
 });

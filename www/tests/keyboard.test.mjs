@@ -1,4 +1,4 @@
-/** The dashboard without a mouse: from signing in to a replay, by keys alone. */
+/** The pages without a mouse: from signing in to a replay, and from a pasted request to its mistake, by keys alone. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -72,5 +72,29 @@ test("everything on the way to a replay can be done by keys", { skip }, async ()
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "hidden" });
   assert.match(await page.evaluate(() => document.activeElement?.getAttribute("aria-label")), /^Delete demo-/, "the focus is where it was");
+  assertNoTrouble(page);
+});
+
+test("a signature can be checked by keys", { skip }, async () => {
+  const page = await openPage(browser, `${runtime.url}/verify`);
+  await tabTo(page, /^Too old$/);
+  await page.keyboard.press("Enter");
+  await page.getByText("The signature is right, but too old.").waitFor();
+  await tabTo(page, /^Paste a request$/);
+  await page.keyboard.press("ArrowRight");
+  assert.equal(await page.getByRole("tab", { name: "Fill in fields" }).getAttribute("aria-selected"), "true");
+  await tabTo(page, /^Secret, or public key/);
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("another");
+  await page.getByText("Most likely the secret is another one.").waitFor();
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("5b1f8d7e-0c3a-4f7e-9a41-2d6c58e0b913");
+  await page.getByText("The signature is right, but too old.").waitFor();
+  await tabTo(page, /^The bytes that were signed$/);
+  await tabTo(page, /^The signed URL$/);
+  await tabTo(page, /^Node$/);
+  await page.keyboard.press("ArrowRight");
+  await tabTo(page, /^Copy the code$/);
+  await tabTo(page, /^Python code$/);
   assertNoTrouble(page);
 });

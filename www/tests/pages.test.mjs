@@ -31,6 +31,21 @@ for (const colorScheme of ["light", "dark"]) {
         await page.evaluate(() => document.querySelectorAll("main details").forEach((details) => (details.open = true)));
         found.push(...(await findings(page, name)));
       }
+      await page.goto(`${runtime.url}/verify`);
+      await page.getByText("Nothing to check yet").waitFor();
+      found.push(...(await findings(page, "the empty verifier")));
+      for (const [example, kind] of [["HubSpot v3", "delivered"], ["Two mistakes at once", "rejected"], ["Wrong secret", "rejected"]]) {
+        await page.getByRole("button", { name: example, exact: true }).click();
+        await page.locator(`.verdict.${kind}`).waitFor();
+        await page.evaluate(() => document.querySelectorAll("main details").forEach((details) => (details.open = true)));
+        await page.getByRole("button", { name: "Add a secret" }).click();
+        await page.getByRole("tab", { name: "Fill in fields" }).click();
+        found.push(...(await findings(page, `the verifier with ${example}`)));
+      }
+      await page.getByRole("tab", { name: "Paste a request" }).click();
+      await page.getByLabel("The request", { exact: true }).fill("curl -d 'abc");
+      await page.getByText("This can't be read").waitFor();
+      found.push(...(await findings(page, "the verifier with a wrong paste")));
       assert.equal(found.join("\n"), "");
       assertNoTrouble(page);
     });
@@ -62,9 +77,9 @@ test("paths that are no page's are the API's to answer", async () => {
   await api.refused(401, "GET", "/v1/workflows", undefined, { token: null });
 });
 
-test("the first page has at most 150 KB of script", () => {
+for (const name of ["index.html", "verify.html"]) test(`${name} has at most 150 KB of script`, () => {
   const dist = fileURLToPath(new URL("../dist/", import.meta.url));
-  const html = readFileSync(`${dist}index.html`, "utf8");
+  const html = readFileSync(dist + name, "utf8");
   const scripts = [...html.matchAll(/(?:src|href)="\/(assets\/[^"]+\.js)"/g)].map(([, path]) => path);
   assert.ok(scripts.length > 0, html);
   const bytes = scripts.reduce((sum, path) => sum + gzipSync(readFileSync(dist + path)).length, 0);

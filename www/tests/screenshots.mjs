@@ -32,6 +32,11 @@ test("pictures of the pages", async () => {
     await light.evaluate(() => document.activeElement?.blur());
     await light.screenshot({ path: `${folder}${name.replace(/^(a|an|the) /, "").replace(/[^a-z]+/g, "-")}.png` });
   }
+  await light.goto(`${runtime.url}/verify`);
+  await light.getByRole("button", { name: "http behind a proxy" }).click();
+  await light.locator(".finding").first().waitFor();
+  await light.evaluate(() => document.activeElement?.blur());
+  await light.screenshot({ path: `${folder}verifier.png` });
   const dark = await openPage(browser, runtime.url, { viewport: size, colorScheme: "dark" });
   await signIn(dark, runtime.adminToken);
   const editor = pages.find(({ name }) => name === "a workflow's actions");

@@ -43,5 +43,9 @@ fn thrown(failure: &Failure) -> JsValue {
         let errors = json(&failure.errors).to_string();
         set("errors", &JSON::parse(&errors).expect_throw("invariant: serde_json writes JSON"));
     }
+    if let Some((line, column)) = failure.place {
+        set("line", &line.into());
+        set("column", &column.into());
+    }
     error.into()
 }

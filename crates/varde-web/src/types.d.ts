@@ -7,4 +7,7 @@ export interface VardeError extends Error {
   code: string;
   /** All mistakes of an input, each with the JSON Pointer of its place. */
   errors?: { pointer: string; message: string }[];
+  /** Where a pasted text can't be read; from 1, the column in characters. */
+  line?: number;
+  column?: number;
 }

@@ -41,7 +41,7 @@ pub fn explain(
 ///
 /// # Errors
 ///
-/// Throws a `VardeError`, with the place in its message, when the text can't be read.
+/// Throws a `VardeError` with its `line` and `column` when the text can't be read.
 #[wasm_bindgen(unchecked_return_type = "Pasted")]
 pub fn parse_request(text: &str) -> Result<JsValue, JsValue> {
     answer(paste::parse(text).map(|pasted| json(&pasted)).map_err(Failure::from))

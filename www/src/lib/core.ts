@@ -1,11 +1,23 @@
 // The core, as wasm, loaded when something first needs it. Two modules: who checks a signature doesn't load the
 // template engine. They are made by scripts/build-web.
 
-import type { Explained, SignatureQuestion } from "../../pkg/varde_verify";
+import type { Check, Explained, Finding, Pasted, Scheme, Signed, SignatureQuestion, VardeError } from "../../pkg/varde_verify";
 import type { Preview, Schedule } from "../../pkg/varde_web";
-import { Problem, type Action, type Fields, type Json, type Mistake, type Retry, type VardeRecord } from "../api";
+import { Problem, type Action, type Fields, type Json, type Retry, type VardeRecord } from "../api";
 
-export type { Explained, Preview };
+export type { Check, Explained, Finding, Pasted, Preview, Scheme, Signed, SignatureQuestion };
+
+/** A pasted text that can't be read, and where: lines and columns count from 1, columns in characters. */
+export class Unreadable extends Problem {
+  constructor(
+    code: string,
+    message: string,
+    readonly line: number,
+    readonly column: number,
+  ) {
+    super(0, code, message);
+  }
+}
 
 export interface PreviewInput {
   action: Action;
@@ -36,10 +48,17 @@ async function ask<Core, T>(loaded: Promise<Core>, call: (core: Core) => T): Pro
   try {
     return call(core);
   } catch (error) {
-    const { code, message, errors } = error as { code?: string; message: string; errors?: Mistake[] };
+    const { code, message, errors, line, column } = error as Partial<VardeError> & Error;
+    if (line !== undefined && column !== undefined) throw new Unreadable(code ?? "error", message, line, column);
     throw new Problem(0, code ?? "error", message, errors);
   }
 }
+
+/** Loads what checks signatures, so that nothing has to be loaded when it is asked. */
+export const loadVerifier = (): Promise<unknown> => verifier();
+
+/** Reads a pasted raw request, curl command or HAR entry. */
+export const parseRequest = (text: string): Promise<Pasted> => ask(verifier(), (core) => core.parse_request(text));
 
 /** Checks a request's signatures, and says why they aren't valid. */
 export const explain = (input: SignatureQuestion): Promise<Explained> => ask(verifier(), (core) => core.explain(input));
