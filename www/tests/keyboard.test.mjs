@@ -91,7 +91,7 @@ test("a signature can be checked by keys", { skip }, async () => {
   await page.keyboard.type("5b1f8d7e-0c3a-4f7e-9a41-2d6c58e0b913");
   await page.getByText("The signature is right, but too old.").waitFor();
   await tabTo(page, /^The bytes that were signed$/);
-  await tabTo(page, /^The signed URL$/);
+  await tabTo(page, /^Copy these bytes$/);
   await tabTo(page, /^Node$/);
   await page.keyboard.press("ArrowRight");
   await tabTo(page, /^Copy the code$/);

@@ -228,9 +228,33 @@ test("line ends that are pasted count", { skip }, async () => {
   assertNoTrouble(page);
 });
 
+test("a large request is answered, and shown in part", { skip }, async () => {
+  const page = await openVerifier();
+  const { createHash } = await import("node:crypto");
+  const body = JSON.stringify(Array.from({ length: 4_000 }, (_, at) => ({ id: at, name: `deal ${at}` })));
+  assert.ok(body.length > 100_000);
+  const signature = createHash("sha256").update(`secretPOSThttps://a.example/${body}`).digest("hex");
+  const text = (url) => `POST ${url} HTTP/1.1\nX-HubSpot-Signature: ${signature}\nX-HubSpot-Signature-Version: v2\n\n${body}`;
+  await check(page, text("http://a.example/"), "secret");
+  await page.locator(".finding").getByText("The URL was signed with the other of").waitFor();
+  assert.ok((await page.getByLabel("The signed body").textContent()).length < 10_000);
+  await page.getByRole("button", { name: "Show all" }).click();
+  assert.ok((await page.getByLabel("The signed body").textContent()).length > 100_000);
+  await page.getByText("this one is too long to stand here").waitFor();
+  await check(page, text("http://a.example/"), "another secret");
+  await page.getByRole("button", { name: /^Search deeper/ }).click();
+  await page.locator(".steps").getByText("ways to sign this request").waitFor();
+  await check(page, text("https://a.example/"), "secret");
+  await page.locator(".verdict.delivered").waitFor();
+  assert.deepEqual(page.requests, []);
+  assertNoTrouble(page);
+});
+
 test("a paste that can't be read says where", { skip }, async () => {
   const page = await openVerifier();
   const area = page.getByLabel("The request", { exact: true });
+  await page.getByRole("button", { name: "HubSpot v3", exact: true }).click();
+  await page.locator(".verdict.delivered").waitFor();
   for (const [text, where, mark] of [
     ["curl https://a.example/ \\\n  -H 'X: 1' -d \"$BODY\"", "line 2, column 17", "$"],
     ["POST /hook HTTP/1.1\nHost: a.example\nnothing of the kind\n\n{}", "line 3, column 1", "n"],
@@ -244,6 +268,7 @@ test("a paste that can't be read says where", { skip }, async () => {
     await alert.getByRole("button", { name: `Go to ${where}` }).click();
     const selected = await area.evaluate(({ value, selectionStart, selectionEnd }) => value.slice(selectionStart, selectionEnd));
     assert.equal(selected, mark, text);
+    await page.getByText("Nothing to check yet").waitFor();
   }
   await area.fill("");
   await page.getByRole("alert").waitFor({ state: "hidden" });

@@ -9,6 +9,9 @@ export interface OtherSecret {
   before: boolean;
 }
 
+/** The request of an empty page. */
+export const NOTHING: Pasted = { method: "POST", url: "", headers: [] };
+
 /** What a person fills in, by hand or by pasting. It is kept nowhere else. */
 export class Draft {
   method = $state("POST");
@@ -68,7 +71,7 @@ export class Draft {
   }
 
   clear(): void {
-    this.take({ method: "POST", url: "", headers: [] });
+    this.take(NOTHING);
     this.secret = this.signature = this.publicUrls = this.scheme = "";
     this.others = [];
     this.clock = "ignored";
