@@ -295,6 +295,9 @@ test("other secrets, a scheme, a signature and public addresses are taken into a
   await page.getByRole("alert").filter({ hasText: "/public_urls" }).waitFor();
   await page.getByLabel("Public addresses").fill("https://other.example/");
   await page.locator(".verdict.delivered").waitFor();
+  await page.getByLabel("Scheme", { exact: true }).selectOption("GitHub (HMAC of the body, hex)");
+  await page.getByText("There is no sample for the scheme of this request").waitFor();
+  assert.equal(await page.getByRole("status").filter({ hasText: "The signature is not valid" }).count(), 1, "it is read out");
   assertNoTrouble(page);
 });
 
