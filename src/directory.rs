@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use varde_core::controls::Controls;
-use varde_core::endpoint_url::Policy;
 use varde_core::secret::seal::UnsealError;
 use varde_core::secret::{Sealed, Secret, StoredSecret};
 use varde_core::slug::Slug;
@@ -305,8 +304,7 @@ fn opened(sealed: &StoredSecret<Sealed>, config: &Config) -> Result<StoredSecret
 fn view_of(id: &Slug, snapshot: Snapshot, config: &Config) -> Result<WorkflowView, DirectoryError> {
     let doc = serde_json::from_str(snapshot.doc.get())
         .map_err(|error| broken(&format!("workflow `{id}`: {error}")))?;
-    // The edge checked its URLs when it was saved, and the sender checks them whenever it sends.
-    let workflow = Workflow::parse(&doc, Policy::WITH_LOOPBACK).map_err(|mistakes| {
+    let workflow = Workflow::parse_stored(&doc).map_err(|mistakes| {
         let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
         broken(&format!("the stored workflow `{id}` can't be read any more: {first}"))
     })?;

@@ -106,6 +106,18 @@ impl Trigger {
         mistakes.conclude(trigger)
     }
 
+    /// Reads a trigger that was parsed when it was stored, maybe by a later version that was rolled back:
+    /// fields that aren't known are passed over.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes at once.
+    pub fn parse_stored(value: &Value) -> Result<Self, Vec<Mistake>> {
+        let mistakes = Mistakes::of_stored();
+        let trigger = Self::read(Node::root(value, &mistakes), State::Listening);
+        mistakes.conclude(trigger)
+    }
+
     fn read(node: Node<'_>, as_before: State) -> Option<Self> {
         let fields = node.fields(&["name", "verify", "mapping", "match", "state"])?;
         let name = fields.need("name", |node| node.text(1..=MAX_NAME).map(str::to_owned));

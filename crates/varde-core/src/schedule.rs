@@ -24,7 +24,8 @@ pub const MAX_JITTER: f64 = 0.5;
 /// every 8 hours, up to 3 days after the first attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub struct RetryPolicy {
     /// Gap after the first failed attempt.
     #[cfg_attr(feature = "schema", schemars(range(min = MIN_FIRST_MS, max = MAX_GAP_MS)))]
@@ -175,6 +176,13 @@ mod tests {
             serde_json::to_string(&RetryPolicy::default()).unwrap(),
             r#"{"first_ms":60000,"factor":2.0,"max_ms":28800000,"max_age_ms":259200000,"jitter":0.1,"retry_after_unit":"milliseconds","also_retry":[]}"#
         );
+    }
+
+    #[test]
+    fn a_field_of_a_later_version_is_passed_over() {
+        let stored = r#"{"first_ms":100,"of_a_later_version":1}"#;
+        let policy: RetryPolicy = serde_json::from_str(stored).unwrap();
+        assert_eq!(policy, RetryPolicy { first_ms: 100, ..RetryPolicy::default() });
     }
 
     #[test]

@@ -33,6 +33,7 @@ const START_TIMEOUT_MS = 120_000;
  * @property {string} [config] wrangler's configuration file; default: the Worker, in its testing flavour
  * @property {string} [authority] PEM of the authority that outgoing fetches trust
  * @property {Record<string, string>} [variables] beside the usual ones
+ * @property {(folder: string) => void} [state] makes the state that it starts with; default: none
  */
 
 /** A running `wrangler dev`, and its state while it does not run. */
@@ -61,6 +62,7 @@ export class Runtime {
       ...options.variables,
     });
     if (options.authority) writeFileSync(this.#file("authority.pem"), options.authority);
+    options.state?.(this.state);
     process.on("exit", this.#atExit);
   }
 

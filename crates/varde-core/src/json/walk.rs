@@ -11,11 +11,21 @@ use super::{MAX_MISTAKES, Mistake};
 
 /// The mistakes found so far; after [`MAX_MISTAKES`] further ones are dropped.
 #[derive(Debug, Default)]
-pub struct Mistakes(RefCell<Vec<Mistake>>);
+pub struct Mistakes {
+    list: RefCell<Vec<Mistake>>,
+    takes_unknown_fields: bool,
+}
 
 impl Mistakes {
+    /// Of input that was parsed strictly when it was stored, maybe by a later version: fields that aren't
+    /// known are passed over, so that a version can be rolled back.
+    #[must_use]
+    pub fn of_stored() -> Self {
+        Self { takes_unknown_fields: true, ..Self::default() }
+    }
+
     fn add(&self, path: &Path<'_>, message: &dyn Display) {
-        let mut list = self.0.borrow_mut();
+        let mut list = self.list.borrow_mut();
         if list.len() < MAX_MISTAKES {
             list.push(Mistake { pointer: path.to_string(), message: message.to_string() });
         }
@@ -27,7 +37,7 @@ impl Mistakes {
     ///
     /// The mistakes, at least one.
     pub fn conclude<T>(self, value: Option<T>) -> Result<T, Vec<Mistake>> {
-        let mut list = self.0.into_inner();
+        let mut list = self.list.into_inner();
         match value {
             Some(value) if list.is_empty() => Ok(value),
             _ => {
@@ -223,11 +233,11 @@ impl<'a> Node<'a> {
         members
     }
 
-    /// The fields of an object; those that aren't `known` are mistakes.
+    /// The fields of an object; those that aren't `known` are mistakes, unless the input is stored.
     pub fn fields(&'a self, known: &[&str]) -> Option<Fields<'a>> {
         let members = self.object()?;
         for (key, value) in members {
-            if !known.contains(&key.as_str()) {
+            if !known.contains(&key.as_str()) && !self.mistakes.takes_unknown_fields {
                 let known = known.join("`, `");
                 self.child(value, Step::Key(key)).mistake(format_args!("unknown field; known are `{known}`"));
             }
