@@ -22,8 +22,12 @@ mod world;
 mod parts;
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Instant;
+
+use futures_util::future::select;
+use tokio::signal::unix::{SignalKind, signal};
 
 use failure::Failure;
 use parts::Part;
@@ -41,13 +45,23 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("invariant: a machine that can run this has timers and sockets");
     // One thread: with the runtime under test, which has one too, it is at home on two cores.
-    match tokio::task::LocalSet::new().block_on(&runtime, bench()) {
+    match tokio::task::LocalSet::new().block_on(&runtime, bench_or_signal()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("bench: {failure}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// A signal ends the bench as a failure does, so that the runtimes and their state go with it.
+async fn bench_or_signal() -> Result<(), Failure> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let ended = async {
+        select(pin!(terminated.recv()), pin!(tokio::signal::ctrl_c())).await;
+        Err(Failure::new("ended by a signal"))
+    };
+    select(pin!(bench()), pin!(ended)).await.factor_first().0
 }
 
 async fn bench() -> Result<(), Failure> {
