@@ -1,5 +1,7 @@
 //! One HTTP connection to a runtime.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -16,7 +18,11 @@ pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     address: String,
     authorization: String,
+    used: Instant,
 }
+
+/// The runtime closes connections on which nothing comes for five seconds; one that is as old as this is left.
+const IDLE: Duration = Duration::from_secs(2);
 
 impl Connection {
     /// Connects to `host:port`, as the holder of a token.
@@ -26,7 +32,12 @@ impl Connection {
     /// When nothing listens there.
     pub async fn open(address: &str, token: &str) -> Result<Self, Failure> {
         let sender = connect(address).await?;
-        Ok(Self { sender, address: address.to_owned(), authorization: format!("Bearer {token}") })
+        Ok(Self {
+            sender,
+            address: address.to_owned(),
+            authorization: format!("Bearer {token}"),
+            used: Instant::now(),
+        })
     }
 
     /// One call.
@@ -54,13 +65,15 @@ impl Connection {
         }
         let request =
             request.body(Full::new(body)).map_err(|error| Failure::new(format!("{path}: {error}")))?;
-        // The runtime closes connections on which nothing comes for some seconds.
-        if self.sender.is_closed() || self.sender.ready().await.is_err() {
+        let left = self.used.elapsed() > IDLE || self.sender.is_closed();
+        if left || self.sender.ready().await.is_err() {
             self.sender = connect(&self.address).await?;
         }
         let response = self.sender.send_request(request).await?;
         let status = response.status();
-        Ok((status, response.into_body().collect().await?.to_bytes()))
+        let body = response.into_body().collect().await?.to_bytes();
+        self.used = Instant::now();
+        Ok((status, body))
     }
 
     /// One call with JSON in and out, that must succeed.

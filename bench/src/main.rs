@@ -22,8 +22,12 @@ mod world;
 mod parts;
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Instant;
+
+use futures_util::future::select;
+use tokio::signal::unix::{SignalKind, signal};
 
 use failure::Failure;
 use parts::Part;
@@ -41,7 +45,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("invariant: a machine that can run this has timers and sockets");
     // One thread: with the runtime under test, which has one too, it is at home on two cores.
-    match tokio::task::LocalSet::new().block_on(&runtime, bench()) {
+    match tokio::task::LocalSet::new().block_on(&runtime, bench_or_signal()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("bench: {failure}");
@@ -50,22 +54,38 @@ fn main() -> ExitCode {
     }
 }
 
+/// A signal ends the bench as a failure does, so that the runtimes and their state go with it.
+async fn bench_or_signal() -> Result<(), Failure> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let ended = async {
+        select(pin!(terminated.recv()), pin!(tokio::signal::ctrl_c())).await;
+        Err(Failure::new("ended by a signal"))
+    };
+    select(pin!(bench()), pin!(ended)).await.factor_first().0
+}
+
 async fn bench() -> Result<(), Failure> {
     let wanted = wanted(std::env::args().skip(1))?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default();
     let started = Instant::now();
     let stage = Stage::open(&root, wanted.quick, wanted.disk).await?;
     let mut report = Report::default();
+    let mut failed = false;
     for part in &wanted.parts {
-        part.run(&stage, &mut report)
-            .await
-            .map_err(|failure| Failure::new(format!("{}: {failure}", part.name())))?;
+        // The others' figures are worth having all the same.
+        if let Err(failure) = part.run(&stage, &mut report).await {
+            report.failed(&format!("{}: {failure}", part.name()));
+            failed = true;
+        }
     }
     let text = report.markdown(&opening(&stage, started.elapsed().as_secs()));
     println!("\n{text}");
     // A part or a quick run is for a look; the file shows whole runs.
     if wanted.parts.len() == Part::ALL.len() && !wanted.quick && !wanted.disk {
         std::fs::write(root.join("bench/RESULTS.md"), text)?;
+    }
+    if failed {
+        return Err(Failure::new("some parts failed"));
     }
     if !report.all_reached() {
         eprintln!("bench: not every goal is reached");

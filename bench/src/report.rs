@@ -66,6 +66,12 @@ impl Report {
         self.goals.push(Goal { what: what.into(), bound, measured, spread, unit, holds_it });
     }
 
+    /// Notes that a part has no figures, and why.
+    pub fn failed(&mut self, why: &str) {
+        write!(self.sections, "\n**Failed**: {why}\n").expect("invariant: a String takes everything");
+        eprintln!("FAILED: {why}");
+    }
+
     /// Begins a section.
     pub fn section(&mut self, title: &str, text: &str) {
         write!(self.sections, "\n## {title}\n\n{text}\n").expect("invariant: a String takes everything");

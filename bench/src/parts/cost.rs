@@ -17,9 +17,11 @@ use crate::stage::Stage;
 use crate::subject::Subject;
 
 const BYTES: usize = 1_000;
-/// Calls of a round: a log that is checkpointed in the middle of one is no count, so rounds are short.
-const ROUND: u32 = 48;
-const ROUNDS: usize = 12;
+/// Calls of a round: a log that is begun anew in the middle of one is no count, so rounds are short.
+const ROUND: u32 = 32;
+/// Rounds that are tried, and that are enough.
+const ROUNDS: usize = 30;
+const ENOUGH: usize = 4;
 
 pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     let mut varde = stage.varde("cost-varde", Program::Varde).await?;
@@ -34,7 +36,8 @@ pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
         ("64 connections", 64, 1, 64),
         ("batches of 20, one after another", 1, 20, 1),
     ] {
-        let load = Load::many(connections, batch, BYTES, calls);
+        // Small bodies, so that the log lasts longer.
+        let load = Load::many(connections, batch, BYTES / 10, calls);
         let of_varde = commits(stage, &varde.runtime, "bench-Outbox", &ours, load).await?;
         let of_floor = if batch == 1 {
             format!("{:.2}", commits(stage, &floor, "bench-floor", &theirs, load).await?)
@@ -49,7 +52,7 @@ pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     }
     // The logs aside, which are emptied when they are long enough.
     let outbox = varde.runtime.state().join("bench-Outbox");
-    let (before, many) = (databases(&outbox)?, 2_000);
+    let (before, many) = (databases(&outbox)?, 1_000);
     drive(&ours, Load::many(16, 1, BYTES, many), &stage.ledger).await?;
     let stored = (databases(&outbox)? - before) / u64::from(many);
     report.table(&["", "bytes"]);
@@ -86,13 +89,17 @@ async fn commits(
     let class = runtime.state().join(class);
     let look = |class: &Path| Commits::of(class);
     drive(subject, load, &stage.ledger).await?;
-    let (mut commits, mut records) = (0, 0);
+    let (mut commits, mut records, mut counted) = (0, 0, 0);
     for _ in 0..ROUNDS {
+        if counted == ENOUGH {
+            break;
+        }
         let before = look(&class);
         let slice = drive(subject, load, &stage.ledger).await?;
         if let Some(found) = look(&class).since(&before) {
             commits += found;
             records += slice.numbers.len();
+            counted += 1;
         }
     }
     if records == 0 {
