@@ -11,7 +11,7 @@ WORKER_BUILD_VERSION=0.8.7
 WASM_BINDGEN_VERSION="$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p;q;}' "$ROOT/Cargo.lock")"
 # rust-version of Cargo.toml.
 RUST_MINOR="$(sed -n 's/^rust-version = "1\.\([0-9]*\).*"$/\1/p' "$ROOT/Cargo.toml")"
-NODE_MIN=22.12
+NODE_MIN=22.13
 
 if [ -t 2 ]; then PREFIX=$'\033[2mvarde:\033[0m '; else PREFIX='varde: '; fi
 say() { printf '%s%s\n' "$PREFIX" "$*" >&2; }
