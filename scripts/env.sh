@@ -99,3 +99,13 @@ use_wasm_toolchain() {
   export WASM_OPT_BIN="$ROOT/node_modules/.bin/wasm-opt"
   export ESBUILD_BIN="$ROOT/node_modules/.bin/esbuild"
 }
+
+# optimise_wasm FILE OPTION…: in place, with all names taken out. The features are those that the compiler uses.
+optimise_wasm() {
+  local file="$1"
+  shift
+  "$WASM_OPT_BIN" "$@" --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int \
+    --enable-sign-ext --enable-reference-types --enable-multivalue --enable-exception-handling \
+    --strip-debug --strip-producers "$file" -o "$file.optimised"
+  mv "$file.optimised" "$file"
+}

@@ -90,7 +90,7 @@ impl Outbox {
         }
         enrollment.course.replays.push(id);
         self.database()?.update_enrollment(enrollment.id, &enrollment.course, enrollment.next_due)?;
-        self.database()?.set_replayed_by(old.id, id)?;
+        self.database()?.set_replayed_by(old.id, Some(id))?;
         let owner = Owner { enrollment: old.enrollment, record: &old.record };
         let replay = Some(ReplayOf { delivery: old.id, bulk });
         self.create_delivery(id, &owner, &Creation { planned, replay, lease: false }, now)?;
@@ -102,10 +102,29 @@ impl Outbox {
         if row.place.is_some() {
             self.move_line(&row.action, &row.record, now)?;
         }
+        if never_begun(row) {
+            self.stand_again(row, replay)?;
+        }
         let (Some(bulk), Some(how)) = (replay.bulk, Ended::of(&row.delivery.state)) else { return Ok(()) };
         let Some(mut progress) = self.database()?.progress(bulk)? else { return Ok(()) };
         progress.ended(how);
         self.save_progress(progress)
+    }
+
+    /// A replay was canceled with nothing sent: its delivery stands as it stood before, and can be replayed.
+    fn stand_again(&self, row: &DeliveryRow, replay: ReplayOf) -> Result<()> {
+        let database = self.database()?;
+        let Some(old) = database.delivery(replay.delivery)?.filter(|old| old.replayed_by == Some(row.id)) else {
+            return Ok(());
+        };
+        let replays = database.enrollment(row.enrollment)?.map(|found| found.course.replays).unwrap_or_default();
+        for id in replays.into_iter().rev().filter(|id| *id != row.id) {
+            let Some(other) = database.delivery(id)? else { continue };
+            if other.replay.is_some_and(|of| of.delivery == old.id) && !never_begun(&other) {
+                return database.set_replayed_by(old.id, Some(id));
+            }
+        }
+        database.set_replayed_by(old.id, None)
     }
 
     /// Begins a bulk replay, or cancels it. Safe to repeat.
@@ -202,4 +221,9 @@ impl Outbox {
         }
         Ok(())
     }
+}
+
+/// Whether a delivery was canceled with nothing sent.
+const fn never_begun(row: &DeliveryRow) -> bool {
+    matches!(row.delivery.state, State::Canceled { attempt: 0 })
 }

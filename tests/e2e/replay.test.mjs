@@ -187,6 +187,34 @@ describe("a bulk replay", { concurrency: true }, () => {
   });
 });
 
+describe("a bulk replay that was canceled before anything was sent", () => {
+  it("stands in nobody's way: it can be ordered again, and each is sent once", async () => {
+    let down = true;
+    const endpoint = receiver.endpoint("/ordered-again", () => (down ? 404 : 200));
+    await rejected("ordered-again", endpoint, 20);
+    down = false;
+    await api.expect(200, "POST", "/v1/workflows/ordered-again/pause");
+    const { id } = await api.expect(202, "POST", path("ordered-again"), { status: "rejected" });
+    await until("all to be held", async () => (await api.get(path("ordered-again", `/${id}`))).replayed === 20);
+    await api.done("POST", path("ordered-again", `/${id}/cancel`));
+    const [first] = await api.deliveries("ordered-again", { status: "rejected" });
+    // Behind a replay that is sent, and one that is canceled, the first of them counts.
+    const single = await replayOf("ordered-again", first.id);
+    const second = await replayOf("ordered-again", first.id);
+    await api.done("POST", `/v1/workflows/ordered-again/deliveries/${second.id}/cancel`);
+    assert.equal((await api.delivery("ordered-again", first.id)).replayed_by, single.id);
+    await api.expect(200, "POST", "/v1/workflows/ordered-again/resume");
+    await api.drained("ordered-again");
+
+    const canceled = await api.expect(200, "POST", path("ordered-again"), { status: "canceled", dry_run: true });
+    assert.equal(canceled.matched, 0, "a replay that was never begun stands for nothing");
+    const again = await api.expect(202, "POST", path("ordered-again"), { status: "rejected" });
+    const found = await done("ordered-again", again.id);
+    assert.deepEqual([found.matched, found.replayed, found.delivered], [19, 19, 19]);
+    assert.equal(endpoint.requests.filter(({ answered }) => answered === 200).length, 20);
+  });
+});
+
 // By itself: the kill would meet the other stories.
 describe("a bulk replay and a kill -9", () => {
   it("it goes on, and sends each once more", async () => {

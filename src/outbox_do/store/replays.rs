@@ -8,8 +8,10 @@ use worker::Result;
 use super::{DELIVERY_COLUMNS, DeliveryRow, delivery_row, parse_id};
 use crate::database::{Database, Row, number};
 
-/// What the filter asks of a row. A delivery that was replayed stands behind its replay.
+/// What the filter asks of a row. A delivery that was replayed stands behind its replay; a replay that was
+/// canceled with nothing sent doesn't stand for anything.
 const MATCHES: &str = "created_at >= ? AND created_at < ? AND replayed_by IS NULL
+    AND NOT (replay IS NOT NULL AND json_extract(state, '$.status') = 'canceled' AND json_extract(state, '$.attempt') = 0)
     AND json_extract(state, '$.status') = ? AND action = coalesce(?, action)";
 
 impl Database {
@@ -55,9 +57,9 @@ impl Database {
         rows.into_iter().map(|mut row| delivery_row(&mut row)).collect()
     }
 
-    /// Notes the newest replay of a delivery.
-    pub fn set_replayed_by(&self, id: DeliveryId, by: DeliveryId) -> Result<()> {
-        let bindings = vec![by.to_string().into(), id.to_string().into()];
+    /// Notes the replay that a delivery stands behind.
+    pub fn set_replayed_by(&self, id: DeliveryId, by: Option<DeliveryId>) -> Result<()> {
+        let bindings = vec![by.map(|by| by.to_string()).into(), id.to_string().into()];
         self.run("UPDATE deliveries SET replayed_by = ? WHERE id = ?", bindings).map(drop)
     }
 
