@@ -1,0 +1,56 @@
+/** What an action picks from its response, and what later actions see of it when things go wrong. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+
+import { contact, quickly, stage } from "./support/stage.mjs";
+
+const { api, receiver } = await stage();
+
+const order = (extra) => [{ name: "order", pointer: "/order", type: "string", ...extra }];
+const saysOrder = { kind: "properties", fields: [{ name: "order", value: { output: "create.order" } }] };
+
+/** A workflow of two actions, where the second says what the first has picked. */
+function two(create, tell, workflow) {
+  const action = (id, more) => ({ id, type: "webhook", method: "POST", retry: quickly, ...more });
+  return {
+    name: "Create and tell",
+    object_type: "contact",
+    actions: [action("create", { outputs: order(), ...create }), action("tell", { body: saysOrder, ...tell })],
+    ...workflow,
+  };
+}
+
+describe("outputs", { concurrency: true }, () => {
+  for (const [what, id, create, reason] of [
+    ["refuses the connection", "default-connect", { url: "https://127.0.0.1:1/", retry: { ...quickly, max_age_ms: 300 } }, "window_used_up"],
+    ["is too slow", "default-timeout", { script: { fault: "hang" }, timeout_ms: 1_000, retry: { ...quickly, max_age_ms: 0 } }, "window_used_up"],
+    ["can't be asked, for want of an output of its own", "default-unsent", { headers: [{ name: "X-Order", value: { output: "first.order" } }] }, "missing_output"],
+  ]) {
+    it(`have their defaults where the endpoint ${what}`, async () => {
+      const { script = 200, ...action } = create;
+      const first = receiver.endpoint(`/${id}-first`, { status: 200, body: "{}" });
+      const endpoint = receiver.endpoint(`/${id}`, script);
+      const told = receiver.endpoint(`/${id}-told`);
+      const workflow = two({ url: endpoint.url, ...action, outputs: order({ default: "none" }) }, { url: told.url });
+      workflow.actions.unshift({ id: "first", type: "webhook", method: "GET", url: first.url, outputs: order() });
+      await api.workflow(id, workflow);
+      const enrollment = await api.ended(id, (await api.enroll(id, contact())).id);
+      const ends = enrollment.deliveries.map(({ action, status, reason }) => [action, status, reason]);
+      assert.deepEqual(ends, [
+        ["first", "delivered", undefined],
+        ["create", reason === "missing_output" ? "rejected" : "exhausted", reason],
+        ["tell", "delivered", undefined],
+      ]);
+      assert.deepEqual(JSON.parse(told.requests[0].text), { order: "none" });
+    });
+  }
+
+  it("have their defaults in a test, too", async () => {
+    const told = receiver.endpoint("/default-test");
+    await api.workflow("default-test", two({ url: told.url, outputs: order({ default: "none" }) }, { url: told.url }));
+    const test = (outputs) => api.done("POST", "/v1/workflows/default-test/actions/tell/test", { record: contact(), outputs });
+    assert.equal((await test({})).request.body, '{"order":"none"}');
+    assert.equal((await test({ create: { order: "A-7" } })).request.body, '{"order":"A-7"}');
+  });
+});
