@@ -53,4 +53,22 @@ describe("outputs", { concurrency: true }, () => {
     assert.equal((await test({})).request.body, '{"order":"none"}');
     assert.equal((await test({ create: { order: "A-7" } })).request.body, '{"order":"A-7"}');
   });
+
+  it("of a response that is no JSON object are none, and the delivery says so", async () => {
+    for (const [name, body, note] of [
+      ["html", "<html>", /isn't JSON/],
+      ["list", "[1]", /must be a JSON object/],
+      ["object", '{"order":"A-7"}', undefined],
+    ]) {
+      const endpoint = receiver.endpoint(`/note-${name}`, { status: 200, body });
+      await api.workflow(`note-${name}`, two({ url: endpoint.url }, { url: endpoint.url }));
+      const { id } = await api.enroll(`note-${name}`, contact());
+      await api.ended(`note-${name}`, id);
+      const created = await api.deliveryOf(`note-${name}`, id, "create");
+      assert.equal(created.status, "delivered");
+      if (note) assert.match(created.outputs_note, note);
+      else assert.equal(created.outputs_note, undefined);
+      assert.equal((await api.deliveryOf(`note-${name}`, id, "tell")).outputs_note, undefined);
+    }
+  });
 });
