@@ -71,4 +71,25 @@ describe("outputs", { concurrency: true }, () => {
       assert.equal((await api.deliveryOf(`note-${name}`, id, "tell")).outputs_note, undefined);
     }
   });
+
+  it("of a replay that arrives take their place in what is rendered anew", async () => {
+    const create = receiver.endpoint("/mended", 404, 500, { status: 200, body: '{"order":"A-7"}' });
+    const told = receiver.endpoint("/mended-told");
+    await api.workflow("mended", two({ url: create.url, retry: { ...quickly, max_age_ms: 0 } }, { url: told.url }));
+    const { id } = await api.enroll("mended", contact());
+    const before = await api.ended("mended", id);
+    assert.deepEqual(before.deliveries.map(({ reason }) => reason), ["http_404", "missing_output"]);
+    const [created, untold] = before.deliveries;
+    const replay = async (delivery, json) => {
+      const { id: again } = await api.expect(202, "POST", `/v1/workflows/mended/deliveries/${delivery.id}/replay`, json);
+      await api.drained("mended");
+      return (await api.delivery("mended", again)).status;
+    };
+    assert.equal(await replay(created), "exhausted");
+    assert.equal(await replay(untold, { render: "current" }), "rejected", "a replay that fails changes nothing");
+    assert.equal(await replay(created), "delivered");
+    assert.deepEqual((await api.enrollment("mended", id)).outputs, { create: { order: "A-7" } });
+    assert.equal(await replay(untold, { render: "current" }), "delivered");
+    assert.deepEqual(told.requests.map(({ text }) => JSON.parse(text)), [{ order: "A-7" }]);
+  });
 });
