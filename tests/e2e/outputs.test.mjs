@@ -93,3 +93,31 @@ describe("outputs", { concurrency: true }, () => {
     assert.deepEqual(told.requests.map(({ text }) => JSON.parse(text)), [{ order: "A-7" }]);
   });
 });
+
+describe("a workflow that is edited while an attempt is under way", { concurrency: true }, () => {
+  it("goes on as it is now", async () => {
+    const slow = receiver.endpoint("/edited", { fault: "hold" });
+    const [old, added] = [receiver.endpoint("/edited-old"), receiver.endpoint("/edited-added")];
+    const workflow = two({ url: slow.url, outputs: [] }, { url: old.url, body: { kind: "none" } });
+    await api.workflow("edited", workflow);
+    const { id } = await api.enroll("edited", contact());
+    await slow.waitForHeld(1);
+    await api.workflow("edited", { ...workflow, actions: [workflow.actions[0], { ...workflow.actions[1], id: "added", url: added.url }] });
+    slow.release(200);
+    const enrollment = await api.ended("edited", id);
+    assert.deepEqual(enrollment.deliveries.map(({ action }) => action), ["create", "added"]);
+    assert.deepEqual([old.requests.length, added.requests.length], [0, 1]);
+  });
+
+  it("ends with its reason where the action is gone", async () => {
+    const slow = receiver.endpoint("/removed", { fault: "hold" });
+    const workflow = two({ url: slow.url, outputs: [] }, { url: slow.url, body: { kind: "none" } });
+    await api.workflow("removed", workflow);
+    const { id } = await api.enroll("removed", contact());
+    await slow.waitForHeld(1);
+    await api.workflow("removed", { ...workflow, actions: [workflow.actions[1]] });
+    slow.release(200);
+    const { status, reason, deliveries } = await api.ended("removed", id);
+    assert.deepEqual([status, reason, deliveries.length], ["failed", "workflow_changed", 1]);
+  });
+});
