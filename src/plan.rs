@@ -2,6 +2,7 @@
 
 use serde_json::value::to_raw_value;
 use varde_core::endpoint_url::Policy;
+use varde_core::enrollment;
 use varde_core::expr::Context;
 use varde_core::outputs::Outputs;
 use varde_core::record::EnrollmentInput;
@@ -33,7 +34,7 @@ pub fn plan(
         object_type: workflow.object_type(),
         record: input.record(),
         event: input.event(),
-        outputs,
+        outputs: &enrollment::outputs_for(workflow, action, outputs),
         now,
     };
     let ordered = workflow.ordering() == Ordering::Record;

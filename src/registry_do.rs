@@ -37,6 +37,9 @@ pub const MAX_TOKENS: u64 = 500;
 pub const MAX_TRIGGERS: u64 = 1_000;
 /// Triggers of one workflow.
 pub const MAX_TRIGGERS_OF_WORKFLOW: u64 = 20;
+/// Bulk replays of one workflow that are remembered, here and in its outboxes: what is listed must be known
+/// there.
+pub const MAX_REPLAYS: u64 = 100;
 
 /// The Durable Object.
 #[durable_object]

@@ -35,10 +35,13 @@ use crate::outbox_do::protocol::{
     Advance, AdvanceWork, HandOver, Home, Lease, OutboxCall, Report, Return, Settle, SettleReply, Terms,
     Then, Ticket, Work,
 };
+use crate::patience::within;
 use crate::{ambient, log, outbox, plan, platform};
 
 /// Background work of a Worker invocation ends this long after its answer.
 const BACKGROUND_MS: u64 = 30 * SECOND_MS;
+/// How long a settle waits for the workflow as it is now: the lease ends 5 s after the attempt's own time.
+const LOOK_AGAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// First gap between two tries to settle; doubles.
 const SETTLE_RETRY_MS: u64 = 100;
 /// Longest gap between two tries to settle.
@@ -153,8 +156,18 @@ impl Sender {
             Ok(attempted) => attempted,
             Err(error) => return self.give_back(delivery, lease, error.code(), lease_ends).await,
         };
+        let view = self.newest(view).await;
         let settle = self.settle_of(&errand, &view, &attempted);
         self.tell(&OutboxCall::Settle(settle), lease_ends).await
+    }
+
+    /// The workflow as it is after an attempt: somebody may have edited it while the endpoint took its time.
+    async fn newest(&self, view: Rc<WorkflowView>) -> Rc<WorkflowView> {
+        let look_up = async { Ok(directory::workflow(&self.env, &self.config, &self.home.workflow).await) };
+        match within(LOOK_AGAIN_TIMEOUT, look_up).await {
+            Ok(Ok(Ok(newer))) if newer.uid == self.home.uid => newer,
+            _ => view,
+        }
     }
 
     fn trial<'a>(

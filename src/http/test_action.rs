@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use varde_core::auth::{ApplyError, AttemptStamp, apply};
+use varde_core::enrollment;
 use varde_core::expr::{Context as Values, Scope};
 use varde_core::ids::DeliveryId;
 use varde_core::json::{Fields, Mistakes, Node};
@@ -36,7 +37,8 @@ pub async fn saved(call: &mut Call, workflow: &str, action: &str) -> Result<Resp
     let mistakes = Mistakes::default();
     let node = Node::root(&body, &mistakes);
     let input = node.fields(&["record", "event", "outputs"]).and_then(Input::read);
-    let input = mistakes.conclude(input).map_err(Problem::invalid)?;
+    let mut input = mistakes.conclude(input).map_err(Problem::invalid)?;
+    input.outputs = enrollment::outputs_for(&view.workflow, found, &input.outputs).into_owned();
     let secrets = view.secrets.values().collect();
     send(call, &Test { action: found, object_type: view.workflow.object_type(), input, secrets }).await
 }

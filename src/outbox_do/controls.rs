@@ -93,7 +93,7 @@ impl Outbox {
         for (action, lane, event) in self.misplaced() {
             for mut row in self.waking(lane, &action, UnixMs(u64::MAX), STEP)? {
                 if event == Event::Cancel {
-                    self.cancel_row(&mut row, now)?;
+                    self.cancel_by_id(row.id, now)?;
                     continue;
                 }
                 let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };

@@ -143,11 +143,15 @@ impl Outbox {
         Ok(Some(Work::Advance(work)))
     }
 
-    /// The outputs of all its ended deliveries: `{action: {name: value}}`.
+    /// The outputs of all its ended deliveries: `{action: {name: value}}`. Those of a replay that arrived take
+    /// the place of what was picked before.
     pub(super) fn outputs_of(&self, row: &EnrollmentRow) -> Result<Box<RawValue>> {
         let mut outputs = serde_json::Map::new();
-        for id in row.delivery_ids() {
+        for id in row.all_delivery_ids() {
             let Some(delivery) = self.database()?.delivery(id)? else { continue };
+            if delivery.replay.is_some() && !matches!(delivery.delivery.state, State::Delivered { .. }) {
+                continue;
+            }
             let Some(found) = self.database()?.finale(id)?.and_then(|finale| finale.outputs) else {
                 continue;
             };

@@ -22,10 +22,12 @@ impl Outbox {
         memory.last_place
     }
 
-    /// Lets the first of a line go, if it is blocked.
+    /// Lets the first of a line go, if it is blocked and nothing before it waits for its next step.
     pub(super) fn move_line(&self, action: &Slug, record: &str, now: UnixMs) -> Result<()> {
         let Some(mut first) = self.database()?.first_in_line(action, record)? else { return Ok(()) };
-        if !matches!(first.delivery.state, State::Blocked { .. }) {
+        if !matches!(first.delivery.state, State::Blocked { .. })
+            || self.database()?.is_between_steps(action, record)?
+        {
             return Ok(());
         }
         let at = Circumstances { now, dice: 0.0, policy: &first.terms.retry };

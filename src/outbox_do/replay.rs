@@ -155,10 +155,10 @@ impl Outbox {
 
     /// Cancels those deliveries of a bulk replay of which nothing was sent yet.
     fn cancel_unsent(&self, bulk: ReplayId, now: UnixMs) -> Result<()> {
-        for mut row in self.database()?.open_of_bulk(bulk, WINDOW)? {
+        for row in self.database()?.open_of_bulk(bulk, WINDOW)? {
             let begun = matches!(row.delivery.state, State::InFlight { .. });
             if !begun && row.delivery.state.attempts_made() == 0 {
-                self.cancel_row(&mut row, now)?;
+                self.cancel_by_id(row.id, now)?;
             }
         }
         Ok(())

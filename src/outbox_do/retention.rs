@@ -1,12 +1,13 @@
 //! Forgetting what has settled long ago, in small steps: an enrollment goes with all its deliveries, once
 //! the last of them is old enough. What was counted stays counted.
 
-use varde_core::ids::{EnrollmentId, ReplayId};
+use varde_core::ids::EnrollmentId;
 use varde_core::time::{HOUR_MS, UnixMs};
 use worker::Result;
 
 use super::Outbox;
 use crate::log;
+use crate::registry_do::MAX_REPLAYS;
 
 /// Enrollments that one step looks at.
 const LOOKED_AT_PER_STEP: u64 = 100;
@@ -66,7 +67,7 @@ impl Outbox {
     /// All that could be old enough were looked at. The next round begins when the oldest one is, but not
     /// before a pause: one that is old and still open would be looked at again and again.
     fn end_round(&self, now: UnixMs, oldest: Option<EnrollmentId>, before: UnixMs) -> Result<()> {
-        self.database()?.forget_replays(ReplayId::mint(before, 0, 0), LOOKED_AT_PER_STEP)?;
+        self.database()?.forget_replays(MAX_REPLAYS)?;
         if self.database()?.enrollments_after(None, 1)?.is_empty() {
             // Nothing to come back for; the next enrollment begins it anew.
             self.memory.borrow_mut().forgetting = Forgetting::default();

@@ -82,8 +82,17 @@ impl Outbox {
         Ok(CancelReply::Canceled)
     }
 
-    /// Cancels an open delivery; false when it had ended.
-    pub(super) fn cancel_row(&self, row: &mut DeliveryRow, now: UnixMs) -> Result<bool> {
+    /// Cancels one of many. It is read anew: each that is canceled lets another of its line go, so that a row
+    /// that was read with it may be out of date, and the ledger would count by what it says.
+    pub(super) fn cancel_by_id(&self, id: DeliveryId, now: UnixMs) -> Result<()> {
+        match self.database()?.delivery(id)? {
+            Some(mut row) => self.cancel_row(&mut row, now).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Cancels an open delivery as it is now; false when it had ended.
+    fn cancel_row(&self, row: &mut DeliveryRow, now: UnixMs) -> Result<bool> {
         let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
         let Ok(step) = row.delivery.step(&Event::Cancel, at) else { return Ok(false) };
         self.store_step(row, step, Settled::default(), now)?;

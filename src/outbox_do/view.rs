@@ -50,6 +50,8 @@ struct DeliveryView {
     request: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<AttemptView>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs_note: Option<String>,
 }
 
 /// An attempt in the API.
@@ -110,7 +112,12 @@ impl Outbox {
         view.request = request.is_object().then(|| with_header_object(request));
         let mut attempts: Vec<AttemptView> =
             database.attempts(id)?.into_iter().map(attempt_view).collect::<Result<_>>()?;
-        if let Some(last) = database.finale(id)?.and_then(|finale| finale.attempt) {
+        let finale = database.finale(id)?;
+        if let Some(outputs) = finale.as_ref().and_then(|finale| finale.outputs.as_ref()) {
+            let outputs: Value = serde_json::from_str(outputs.get())?;
+            view.outputs_note = outputs["note"].as_str().map(str::to_owned);
+        }
+        if let Some(last) = finale.and_then(|finale| finale.attempt) {
             // A delivery that arrived by a late settle has an attempt of that number in the log already.
             attempts.retain(|attempt| attempt.number != last.end.number);
             attempts.push(attempt_view(last)?);
@@ -225,6 +232,7 @@ impl Outbox {
             replayed_by: row.replayed_by,
             request: None,
             attempts: None,
+            outputs_note: None,
         })
     }
 

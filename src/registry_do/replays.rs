@@ -7,12 +7,10 @@ use varde_core::slug::Slug;
 use varde_core::time::{DAY_MS, UnixMs};
 use worker::Result;
 
-use super::Registry;
 use super::protocol::StoredReplay;
+use super::{MAX_REPLAYS, Registry};
 use crate::database::{Row, number};
 
-/// Bulk replays of one workflow that are remembered.
-const MAX_REPLAYS: u64 = 100;
 /// How long the sweep repeats an order to outboxes: any of them is asked many times in a day.
 const REPEATED_FOR_MS: u64 = DAY_MS;
 

@@ -159,3 +159,33 @@ describe("a workflow of two actions and a restart between them", () => {
     assert.deepEqual([one.requests.length, JSON.parse(two.requests[0].text)], [1, { order: 4711 }]);
   });
 });
+
+describe("an enrollment whose next step nobody could render", () => {
+  it("keeps its place in front of the others of its record", async () => {
+    const endpoint = receiver.endpoint("/between", { fault: "hold" }, 200);
+    const then = receiver.endpoint("/between-then");
+    const workflow = ordered(endpoint.url, { timeout_ms: 4_000, retry: { max_age_ms: 0 } });
+    const [action] = workflow.actions;
+    await api.workflow("between", { ...workflow, actions: [action, { ...action, id: "then", url: then.url }] });
+    const first = await api.enroll("between", contact("1"), { event: { n: 0 } });
+    await endpoint.waitForHeld(1);
+    // Its sender dies; the lease ends while nobody can look the workflow up.
+    await runtime.kill9();
+    await runtime.restart();
+    await api.done("POST", "/__testing/registry/down");
+    await new Promise((resolve) => setTimeout(resolve, 12_000));
+    await api.done("POST", "/__testing/registry/up");
+
+    const second = await api.enroll("between", contact("1"), { event: { n: 1 } });
+    const waiting = await api.deliveryOf("between", second.id);
+    assert.deepEqual([waiting.status, waiting.reason], ["scheduled", "waits_for_earlier"]);
+    const canceled = await api.enroll("between", contact("1"), { event: { n: 2 } });
+    await api.done("POST", `/v1/workflows/between/deliveries/${(await api.deliveryOf("between", canceled.id)).id}/cancel`);
+    assert.equal((await api.deliveryOf("between", second.id)).reason, "waits_for_earlier", "a cancel behind it moves nothing");
+
+    await api.done("POST", "/__testing/clock?ahead_ms=60000");
+    await api.done("POST", "/__testing/sweep");
+    await api.drained("between");
+    assert.deepEqual([(await api.enrollment("between", first.id)).status, numbers(then)], ["completed", [0, 1]]);
+  });
+});

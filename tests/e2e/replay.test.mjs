@@ -177,6 +177,23 @@ describe("a bulk replay", { concurrency: true }, () => {
     assert.equal((await api.refused(409, "POST", path("bulk-canceled", `/${id}/cancel`))).code, "replay_ended");
   });
 
+  it("that is canceled while its deliveries wait in line leaves the books balanced", async () => {
+    const endpoint = receiver.endpoint("/bulk-lines", 404);
+    await api.workflow("bulk-lines", oneAction(endpoint.url, {}, { ordering: "record" }));
+    await api.enrollBatch("bulk-lines", Array.from({ length: 40 }, (_, n) => ({ record: contact(`${n % 4}`) })));
+    assert.equal((await api.drained("bulk-lines")).rejected, 40);
+    await api.done("POST", "/v1/workflows/bulk-lines/pause");
+    const { id } = await api.expect(202, "POST", path("bulk-lines"), { status: "rejected" });
+    await until("all to be replayed", async () => (await api.get(path("bulk-lines", `/${id}`))).replayed === 40);
+    const found = await api.done("POST", path("bulk-lines", `/${id}/cancel`));
+    assert.deepEqual([found.canceled, found.open], [40, 0]);
+    const stats = await api.stats("bulk-lines");
+    assertBooksBalance(stats);
+    assert.deepEqual([stats.canceled, stats.open], [40, 0]);
+    await api.done("POST", "/v1/workflows/bulk-lines/resume");
+    await api.expect(204, "DELETE", "/v1/workflows/bulk-lines");
+  });
+
   it("names all mistakes of an order", async () => {
     await api.workflow("misordered", oneAction(receiver.endpoint("/misordered").url));
     const problem = await api.refused(422, "POST", path("misordered"), { status: "open", since: 9, until: 3, dry_run: "no", x: 1 });

@@ -67,6 +67,27 @@ describe("retention", () => {
     assert.equal((await api.stats("alarm")).delivered, 20);
   });
 
+  it("leaves a bulk replay as it ended", async () => {
+    let down = true;
+    const endpoint = receiver.endpoint("/replayed", () => (down ? 404 : 200));
+    await clock(0);
+    await api.workflow("replayed", oneAction(endpoint.url, {}, { retention_days: 1, shards: 2 }));
+    await api.enrollBatch("replayed", inputs(20));
+    await api.drained("replayed");
+    down = false;
+    const { id } = await api.expect(202, "POST", "/v1/workflows/replayed/replays", { status: "rejected" });
+    const path = `/v1/workflows/replayed/replays/${id}`;
+    const done = await until("the replay to be done", async () => {
+      const found = await api.get(path);
+      return found.status === "done" && found.open === 0 && found;
+    });
+    assert.equal(done.delivered, 20);
+    await clock(3.1 * DAY_MS);
+    await forgotten("/v1/workflows/replayed/enrollments");
+    assert.deepEqual(await api.get(path), done);
+    await clock(0);
+  });
+
   it("is over a kill -9 what it was", async () => {
     const endpoint = receiver.endpoint("/killed");
     await clock(0);

@@ -153,6 +153,7 @@ export interface Delivery {
 export interface DeliveryDetail extends Delivery {
   request?: { method: string; url: string; headers: Record<string, string>; body: string };
   attempts: Attempt[];
+  outputs_note?: string;
 }
 
 export interface VardeRecord {

@@ -1,5 +1,8 @@
-//! Which step of a workflow follows a delivery that has ended.
+//! Which step of a workflow follows a delivery that has ended, and which outputs it sees.
 
+use std::borrow::Cow;
+
+use crate::outputs::Outputs;
 use crate::workflow::{Action, OnFailure, Workflow};
 
 /// How an enrollment goes on.
@@ -28,6 +31,22 @@ pub fn next_after<'a>(workflow: &'a Workflow, ended: &str, delivered: bool) -> N
         }
         Some(_) => actions.next().map_or(Next::Completed, Next::Action),
     }
+}
+
+/// The outputs that `action` is rendered from: what earlier actions have picked, and the default of each output
+/// that is missing there. It is missing also where no response came at all.
+#[must_use]
+pub fn outputs_for<'a>(workflow: &Workflow, action: &Action, picked: &'a Outputs) -> Cow<'a, Outputs> {
+    let mut outputs = Cow::Borrowed(picked);
+    for earlier in workflow.actions().iter().take_while(|earlier| earlier.id() != action.id()) {
+        for output in earlier.outputs() {
+            let Some(default) = output.default() else { continue };
+            if outputs.value(earlier.id(), output.name()).is_none() {
+                outputs.to_mut().set(earlier.id(), output.name(), default.clone());
+            }
+        }
+    }
+    outputs
 }
 
 #[cfg(test)]
@@ -59,5 +78,48 @@ mod tests {
         ] {
             assert_eq!(next_after(&workflow, ended, delivered), expected, "{ended} {delivered}");
         }
+    }
+
+    #[test]
+    fn what_is_missing_has_its_default() {
+        let action = |id: &str, outputs: serde_json::Value| json!({"id": id, "type": "webhook", "method": "GET", "url": "https://example.com/", "outputs": outputs});
+        let output = |name: &str, default: Option<&str>| {
+            let mut output = json!({"name": name, "pointer": "/x", "type": "string"});
+            if let Some(default) = default {
+                output["default"] = json!(default);
+            }
+            output
+        };
+        let declared = json!([output("x", Some("d")), output("y", None), output("z", Some("e"))]);
+        let actions = [
+            action("a", declared.clone()),
+            action("b", json!([])),
+            action("c", declared),
+            action("d", json!([])),
+        ];
+        let value = json!({"name": "w", "object_type": "deal", "actions": actions});
+        let workflow = Workflow::parse(&value, Policy::PUBLIC).unwrap();
+        let [first, second, _, last] = workflow.actions() else { panic!("four actions") };
+        let all = json!({"x": "d", "z": "e"});
+        for (action, picked, expected) in [
+            (first, json!({}), json!({})),
+            (second, json!({}), json!({"a": all})),
+            (second, json!({"a": {"x": "1"}}), json!({"a": {"x": "1", "z": "e"}})),
+            (
+                second,
+                json!({"a": {"x": null, "z": "2", "y": "3"}}),
+                json!({"a": {"x": null, "z": "2", "y": "3"}}),
+            ),
+            (last, json!({"removed": {"q": 1}}), json!({"a": all, "c": all, "removed": {"q": 1}})),
+        ] {
+            let picked = Outputs::parse(&picked).unwrap();
+            let seen = outputs_for(&workflow, action, &picked);
+            assert_eq!(serde_json::to_value(&*seen).unwrap(), expected, "{picked:?}");
+        }
+        let full = Outputs::parse(&json!({"a": {"x": "1", "z": "2"}})).unwrap();
+        assert!(
+            matches!(outputs_for(&workflow, second, &full), Cow::Borrowed(_)),
+            "nothing is copied in vain"
+        );
     }
 }

@@ -189,6 +189,11 @@ impl Outputs {
         self.0.insert(action, values);
     }
 
+    /// Sets one output.
+    pub fn set(&mut self, action: &Slug, name: &str, value: Value) {
+        self.0.entry(action.clone()).or_default().insert(name.to_owned(), value);
+    }
+
     /// One output, if it is there.
     #[must_use]
     pub fn value(&self, action: &str, name: &str) -> Option<&Value> {
@@ -279,13 +284,6 @@ pub fn pick(declared: &[Output], body: &[u8]) -> Picked {
         note = Some(Note::TooLarge { names: left_out.join(", ") });
     }
     Picked { values, note }
-}
-
-/// The outputs of an action that got no response to pick from: its defaults.
-#[must_use]
-pub fn defaults(declared: &[Output]) -> Map<String, Value> {
-    let with_default = |output: &Output| Some((output.name.clone(), output.default.clone()?));
-    declared.iter().filter_map(with_default).collect()
 }
 
 #[cfg(test)]
@@ -443,13 +441,6 @@ mod tests {
         let picked = pick(&declared, response.as_bytes());
         assert_eq!(picked.values.keys().collect::<Vec<_>>(), ["big", "small"]);
         assert_eq!(picked.note, Some(Note::TooLarge { names: "bigger".to_owned() }));
-    }
-
-    #[test]
-    fn defaults_stand_in_for_a_response() {
-        let declared = [output("string", "/a", Some(json!("d")))];
-        assert_eq!(defaults(&declared), pick(&declared, b"{}").values);
-        assert!(defaults(&[output("string", "/a", None)]).is_empty());
     }
 
     #[test]

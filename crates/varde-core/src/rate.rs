@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::time::{SECOND_MS, UnixMs};
 
 /// How long a slot can still be used after its time. In any ten seconds at most this much more than the
-/// limit can be used: 4 %. Less would lose slots to an alarm that rings late.
+/// limit can be used: 4 %. Less would lose slots to an alarm that rings late. Slots that lie further apart live
+/// until the next one comes, or a limit of one an hour would wait for another hour because an alarm was half a
+/// second late, and the same might happen again; that is at most one request more, and only after such an alarm.
 const SLOT_LIFE_MS: u64 = 400;
 /// How far back slots are given away after a pause: what an idle action can make up for at once. Shorter
 /// than [`SLOT_LIFE_MS`], else they would be lost on the way.
@@ -135,7 +137,8 @@ impl Allowance {
     /// Slots whose time has come and isn't over.
     pub fn usable(&mut self, now: UnixMs) -> u32 {
         let now_ns = now.0.saturating_mul(NS_PER_MS);
-        let oldest = now_ns.saturating_sub(SLOT_LIFE_MS * NS_PER_MS);
+        let life_ns = self.spacing_ns.max(SLOT_LIFE_MS * NS_PER_MS);
+        let oldest = now_ns.saturating_sub(life_ns);
         if self.left > 0 && self.next_ns < oldest {
             self.skip((oldest - self.next_ns).div_ceil(self.spacing_ns));
         }
@@ -232,6 +235,16 @@ mod tests {
     }
 
     #[test]
+    fn a_rare_slot_waits_for_a_late_alarm() {
+        let hour_ms = 3_600_000;
+        let mut allowance = Allowance::default();
+        allowance.take_over(Grant { in_ms: 0, spacing_ns: hour_ms * NS_PER_MS, slots: 1 }, START);
+        assert_eq!(allowance.usable(START.plus_ms(SLOT_LIFE_MS + 1)), 1);
+        assert_eq!(allowance.usable(START.plus_ms(hour_ms)), 1);
+        assert_eq!((allowance.usable(START.plus_ms(hour_ms + 1)), allowance.is_used_up()), (0, true));
+    }
+
+    #[test]
     fn dense_slots_are_waited_for_together() {
         let mut allowance = Allowance::default();
         allowance.take_over(Grant { in_ms: 1, spacing_ns: NS_PER_MS, slots: 100 }, START);
@@ -239,7 +252,7 @@ mod tests {
         assert_eq!(allowance.usable(START.plus_ms(STEP_MS)), 50);
     }
 
-    /// Shards with endless work that look every `latency` milliseconds and ask when they have used up
+    /// Shards with endless work that look `latency` milliseconds late and ask when they have used up
     /// theirs; gives back when requests were made.
     fn run(limit: RateLimit, latencies: &[u64], seconds: u64) -> Vec<u64> {
         let mut pacer = Pacer::new(limit, START);
@@ -260,7 +273,7 @@ mod tests {
                     allowance.take_over(pacer.grant(shard as u8, u32::MAX, now), now);
                 }
                 let next = allowance.next_at(now).map_or(0, |at| at.since_ms(START));
-                *looks_at = next.max(ms + 1) + latencies[shard] % 40;
+                *looks_at = next.max(ms + 1) + latencies[shard];
             }
         }
         made
@@ -291,6 +304,17 @@ mod tests {
             prop_assert!(most <= due * 1.05 + 1.0, "{most} of {due}");
             let steady = made.iter().filter(|at| (10_000..30_000).contains(*at)).count() as f64;
             prop_assert!(steady >= 2.0 * due * 0.95 - latencies.len() as f64 - 1.0, "{steady} of {}", 2.0 * due);
+        }
+
+        /// Alarms that are always late, by up to a second, starve nobody whose slots are rarer than that.
+        #[test]
+        fn late_alarms_starve_nobody(per_ms in 1_000u64..9_000, latency in 0u64..1_000, shards in 1usize..4) {
+            let made = run(limit(1, per_ms), &vec![latency; shards], 60);
+            let due = 10_000.0 / per_ms as f64;
+            let most = most_in(&made, 10_000) as f64;
+            prop_assert!(most <= due * 1.05 + 2.0, "{most} of {due}");
+            let least = 60_000 / (per_ms + latency) / 2;
+            prop_assert!(made.len() as u64 >= least, "{} of {least} in a minute", made.len());
         }
 
         #[test]

@@ -17,11 +17,21 @@ impl Database {
         rows.into_iter().next().map(|mut row| delivery_row(&mut row)).transpose()
     }
 
-    /// Whether a record and action has open deliveries that keep their order.
+    /// Whether a record and action has open deliveries that keep their order, or one that has ended and whose
+    /// enrollment hasn't taken its next step yet.
     pub fn has_line(&self, action: &Slug, record: &str) -> Result<bool> {
         let sql = "SELECT 1 FROM deliveries
              WHERE action = ? AND record = ? AND place IS NOT NULL AND lane IS NOT NULL LIMIT 1";
-        Ok(!self.rows(sql, vec![action.as_str().into(), record.into()])?.is_empty())
+        let open = !self.rows(sql, vec![action.as_str().into(), record.into()])?.is_empty();
+        Ok(open || self.is_between_steps(action, record)?)
+    }
+
+    /// Whether the next step of an enrollment is still to be taken, after an ordered delivery of a record and
+    /// action: a walk over the enrollments that wait for theirs.
+    pub fn is_between_steps(&self, action: &Slug, record: &str) -> Result<bool> {
+        let sql = "SELECT 1 FROM enrollments WHERE next_due IS NOT NULL AND record = ?
+             AND json_extract(course, '$.after.action') = ? AND json_extract(course, '$.after.ordered') LIMIT 1";
+        Ok(!self.rows(sql, vec![record.into(), action.as_str().into()])?.is_empty())
     }
 
     /// The highest place among open deliveries.

@@ -84,12 +84,12 @@ impl Database {
         .map(drop)
     }
 
-    /// Forgets bulk replays that were ordered before the one named, at most `limit`.
-    pub fn forget_replays(&self, before: ReplayId, limit: u64) -> Result<()> {
+    /// Forgets bulk replays that have nothing more to do, but for the newest `kept`.
+    pub fn forget_replays(&self, kept: u64) -> Result<()> {
         self.run(
-            "DELETE FROM replays WHERE id IN (SELECT id FROM replays WHERE id < ?
-             AND json_extract(progress, '$.phase') <> 'replaying' LIMIT ?)",
-            vec![before.to_string().into(), number(limit)],
+            "DELETE FROM replays WHERE json_extract(progress, '$.phase') <> 'replaying'
+             AND id NOT IN (SELECT id FROM replays ORDER BY id DESC LIMIT ?)",
+            vec![number(kept)],
         )
         .map(drop)
     }

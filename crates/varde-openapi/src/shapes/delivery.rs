@@ -86,6 +86,8 @@ pub struct DeliveryDetail {
     /// Its attempts; of more than 100 the first 10 and the last 90.
     #[schemars(length(max = 100))]
     pub attempts: Vec<Attempt>,
+    /// Why its response gave no outputs, or not all.
+    pub outputs_note: Option<String>,
 }
 
 /// How a delivery stands.
