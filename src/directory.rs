@@ -160,9 +160,8 @@ pub async fn workflow_by_id(
 pub async fn scopes_of(
     env: &Env,
     config: &Config,
-    token: &str,
+    presented: TokenHash,
 ) -> Result<Option<Vec<Scope>>, DirectoryError> {
-    let presented = TokenHash::of(token);
     // Hashes of one length, compared in constant time: nothing can be learned about the text.
     if config.admin_token.as_deref().is_some_and(|admin| TokenHash::of(admin) == presented) {
         return Ok(Some(vec![Scope::Admin]));

@@ -16,6 +16,7 @@ mod body;
 mod http;
 mod idempotency;
 mod pace;
+mod guesses;
 mod directory;
 mod plan;
 mod sender;

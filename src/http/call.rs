@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use serde_json::Value;
 use varde_core::json;
-use varde_core::token::Scope;
+use varde_core::token::{Scope, TokenHash};
 use worker::{Context, Env, Request, Url};
 
 use crate::body::{self, Capped};
 use crate::config::Config;
-use crate::directory;
 use crate::http::error::Problem;
+use crate::{directory, guesses};
 
 /// Largest body of a call; a record of 1,000 properties fits ten times.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -86,7 +86,8 @@ impl Call {
     /// Lets the call pass if its token has `scope`.
     ///
     /// # Errors
-    /// 401 without a known token, 403 when its scope is too small, 503 when that can't be found out.
+    /// 401 without a known token, 403 when its scope is too small, 429 after too many wrong ones, 503 when that
+    /// can't be found out.
     pub async fn require(&self, scope: Scope) -> Result<(), Problem> {
         let header = self.header("authorization").unwrap_or_default();
         let token = header
@@ -95,8 +96,14 @@ impl Call {
             .map(|(_, token)| token.trim())
             .filter(|token| !token.is_empty())
             .ok_or_else(Problem::unauthorized)?;
-        let held =
-            directory::scopes_of(&self.env, &self.config, token).await?.ok_or_else(Problem::unauthorized)?;
+        let (presented, address) =
+            (TokenHash::of(token), self.header("cf-connecting-ip").unwrap_or_default());
+        guesses::admit(&address, presented).map_err(Problem::too_many_guesses)?;
+        let Some(held) = directory::scopes_of(&self.env, &self.config, presented).await? else {
+            guesses::wrong(&self.env, &address).await.map_err(Problem::too_many_guesses)?;
+            return Err(Problem::unauthorized());
+        };
+        guesses::right(presented);
         if held.iter().any(|held| held.allows(scope)) {
             Ok(())
         } else {

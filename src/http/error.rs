@@ -135,6 +135,12 @@ impl Problem {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(429, code, "Too much at once", detail) }
     }
 
+    /// 429: too many wrong tokens from one address. Says nothing about the token that came with it.
+    pub fn too_many_guesses(retry_after_s: u32) -> Self {
+        let detail = "too many wrong tokens came from this address";
+        Self::too_many("too_many_wrong_tokens", detail, retry_after_s)
+    }
+
     /// 429: an outbox holds as much as it may.
     pub fn outbox_full() -> Self {
         let detail = "too many deliveries of this workflow are open; nothing was stored";

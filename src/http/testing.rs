@@ -1,6 +1,10 @@
 //! Routes for the end-to-end tests: counters, panics on demand, rendering. Only with the feature `testing`.
 
+use serde_json::{Value, json};
+use varde_core::endpoint_url::EndpointUrl;
 use varde_core::preview::Draft;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
 use worker::{Response, Result};
 
 use crate::directory;
@@ -37,6 +41,7 @@ pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Proble
         ["panic-outbox"] => panic_in_outbox(call, false).await,
         ["panic-alarm"] => panic_in_outbox(call, true).await,
         ["render"] => render(call).await,
+        ["urls"] => urls(call).await,
         ["sweep"] => {
             sweep::sweep(&call.env).await;
             Ok(Response::ok("swept")?)
@@ -51,6 +56,50 @@ async fn render(call: &mut Call) -> Result<Response, Problem> {
     let preview =
         draft.preview().map_err(|reason| Problem::unprocessable(reason.code(), reason.to_string()))?;
     Ok(Response::from_json(&preview.request)?)
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// The runtime's own parser of URLs.
+    #[wasm_bindgen(js_name = URL)]
+    type RuntimeUrl;
+
+    #[wasm_bindgen(constructor, catch, js_class = "URL")]
+    fn new(text: &str) -> std::result::Result<RuntimeUrl, JsValue>;
+
+    #[wasm_bindgen(method, getter)]
+    fn href(this: &RuntimeUrl) -> String;
+
+    #[wasm_bindgen(method, getter)]
+    fn host(this: &RuntimeUrl) -> String;
+
+    #[wasm_bindgen(method, getter)]
+    fn pathname(this: &RuntimeUrl) -> String;
+
+    #[wasm_bindgen(method, getter)]
+    fn search(this: &RuntimeUrl) -> String;
+}
+
+/// What the core makes of each URL of a list, and what the runtime makes of the same.
+async fn urls(call: &mut Call) -> Result<Response, Problem> {
+    let texts: Vec<String> = serde_json::from_value(call.json_within(MAX_VECTOR).await?)?;
+    let rows = texts.iter().map(|text| {
+        let ours = EndpointUrl::parse(text, call.config.url_rule).map_err(|blocked| blocked.to_string());
+        json!({
+            "text": text,
+            "ours": ours.as_ref().ok().map(EndpointUrl::as_str),
+            "host": ours.as_ref().ok().map(EndpointUrl::host),
+            "refused": ours.as_ref().err(),
+            "theirs": parsed_by_runtime(text),
+            "ours_by_theirs": ours.as_ref().ok().map(|url| parsed_by_runtime(url.as_str())),
+        })
+    });
+    Ok(Response::from_json(&rows.collect::<Vec<_>>())?)
+}
+
+fn parsed_by_runtime(text: &str) -> Option<Value> {
+    let url = RuntimeUrl::new(text).ok()?;
+    Some(json!({"href": url.href(), "host": url.host(), "pathname": url.pathname(), "search": url.search()}))
 }
 
 async fn panic_in_outbox(call: &Call, in_alarm: bool) -> Result<Response, Problem> {

@@ -27,9 +27,29 @@ pub const MAX_LENGTH: usize = 2_048;
 /// is made to talk to a mail or shell server.
 pub const MIN_PORT: u16 = 1_024;
 
-/// Names that never lead to the public internet, alone or as an ending: RFC 6761 (`localhost`), RFC 6762
-/// (`local`), RFC 8375 (`home.arpa`), and ICANN's reservation of `internal` for private use.
-const PRIVATE_NAMES: [&str; 4] = ["localhost", "local", "internal", "home.arpa"];
+/// Names that never lead to the public internet, alone or as an ending: RFC 6761 (`localhost`, `test`,
+/// `invalid`; not `example`, of which documentation is full), RFC 6762 (`local`, and in its appendix G what
+/// private networks use: `intranet`, `private`, `corp`, `home`, `lan`), RFC 7686 (`onion`), RFC 9476 (`alt`),
+/// `arpa` with RFC 8375's `home.arpa`, ICANN's reservation of `internal`, and what resolvers on Linux
+/// (`localdomain`, `localdomain6`) and in clusters (`svc`) add.
+const PRIVATE_NAMES: [&str; 16] = [
+    "localhost",
+    "test",
+    "invalid",
+    "local",
+    "intranet",
+    "private",
+    "corp",
+    "home",
+    "lan",
+    "onion",
+    "alt",
+    "arpa",
+    "internal",
+    "localdomain",
+    "localdomain6",
+    "svc",
+];
 
 /// All but the unreserved characters of RFC 3986, section 2.3. Safe as a path segment and as a query
 /// component alike, so that a value needn't know where it stands.

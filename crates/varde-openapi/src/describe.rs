@@ -220,7 +220,7 @@ impl Call {
         let authorized = self.0.get("x-scope").is_some();
         let reads_body = self.0.contains_key("requestBody");
         let mut all: Vec<u16> = statuses.to_vec();
-        all.extend(if authorized { &[401, 403][..] } else { &[] });
+        all.extend(if authorized { &[401, 403, 429][..] } else { &[] });
         all.extend(if reads_body { &[400, 413, 415, 422][..] } else { &[] });
         all.extend([500, 503]);
         all.sort_unstable();
@@ -253,7 +253,7 @@ fn reason(status: u16) -> &'static str {
         413 => "The body is too large.",
         415 => "The body isn't declared as JSON.",
         422 => "The input is invalid; `errors` names every mistake.",
-        429 => "Too much at once; `Retry-After` says when to come again.",
+        429 => "Too much at once, or too many wrong tokens: come back after `Retry-After`.",
         503 => "A part of Varde can't be reached; repeat the call after `Retry-After`.",
         _ => "Something went wrong on our side; the cause is in the Worker's log.",
     }
