@@ -68,6 +68,8 @@ async fn bench() -> Result<(), Failure> {
     let wanted = wanted(std::env::args().skip(1))?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default();
     let started = Instant::now();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default().to_owned();
     let stage = Stage::open(&root, wanted.quick, wanted.disk).await?;
     let mut report = Report::default();
     let mut failed = false;
@@ -78,7 +80,7 @@ async fn bench() -> Result<(), Failure> {
             failed = true;
         }
     }
-    let text = report.markdown(&opening(&stage, started.elapsed().as_secs()));
+    let text = report.markdown(&opening(&stage, started.elapsed().as_secs(), &load));
     println!("\n{text}");
     // A part or a quick run is for a look; the file shows whole runs.
     if wanted.parts.len() == Part::ALL.len() && !wanted.quick && !wanted.disk {
@@ -117,7 +119,7 @@ fn wanted(arguments: impl Iterator<Item = String>) -> Result<Wanted, Failure> {
 }
 
 /// The head of the results: what they are, and where they come from.
-fn opening(stage: &Stage, seconds: u64) -> String {
+fn opening(stage: &Stage, seconds: u64, load: &str) -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpus = read("/proc/cpuinfo");
     let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
@@ -128,7 +130,7 @@ fn opening(stage: &Stage, seconds: u64) -> String {
     let package: serde_json::Value = serde_json::from_str(&package).unwrap_or_default();
     let (webhooks, doubled) = stage.ledger.webhooks();
     format!(
-        "# Results\n\nMade by `npm run bench` in {} minutes, on {cores} cores ({}), {memory} of memory, with workerd {}, the \
+        "# Results\n\nMade by `npm run bench` in {} minutes, on {cores} cores ({}), {memory} of memory, with a load of {load} before it began, with workerd {}, the \
          databases {}. \
          [The floor](floor/worker.mjs) is the simplest thing that anyone would write, on the same runtime; its \
          slices alternate with Varde's, so only ratios count. They are medians, with the least and the most of \
