@@ -114,10 +114,12 @@ impl Outbox {
     /// A replay was canceled with nothing sent: its delivery stands as it stood before, and can be replayed.
     fn stand_again(&self, row: &DeliveryRow, replay: ReplayOf) -> Result<()> {
         let database = self.database()?;
-        let Some(old) = database.delivery(replay.delivery)?.filter(|old| old.replayed_by == Some(row.id)) else {
+        let Some(old) = database.delivery(replay.delivery)?.filter(|old| old.replayed_by == Some(row.id))
+        else {
             return Ok(());
         };
-        let replays = database.enrollment(row.enrollment)?.map(|found| found.course.replays).unwrap_or_default();
+        let replays =
+            database.enrollment(row.enrollment)?.map(|found| found.course.replays).unwrap_or_default();
         for id in replays.into_iter().rev().filter(|id| *id != row.id) {
             let Some(other) = database.delivery(id)? else { continue };
             if other.replay.is_some_and(|of| of.delivery == old.id) && !never_begun(&other) {
