@@ -17,6 +17,7 @@ mod enrollment;
 mod drain;
 mod controls;
 mod lines;
+mod aside;
 mod slots;
 mod replay;
 mod retention;
@@ -36,10 +37,10 @@ use varde_core::operations::Happening;
 use varde_core::rate::{Allowance, Pacer};
 use varde_core::replay::Progress;
 use varde_core::slug::Slug;
-use varde_core::time::UnixMs;
+use varde_core::time::{MINUTE_MS, UnixMs};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
-use self::ledger::{Account, Ledger};
+use self::ledger::{Account, Lane, Ledger};
 use self::protocol::{Acknowledged, Home, OpenCount, OutboxCall, SettleReply};
 use self::retention::Forgetting;
 use self::store::{AttemptLog, DeliveryRow, Finale};
@@ -54,6 +55,8 @@ pub const LEASES_PER_CALL: usize = 6;
 pub const LEASES_PER_ACTION: u64 = 64;
 /// Open deliveries of one outbox; beyond it, enrollments are refused until some have ended.
 pub const OPEN_LIMIT: u64 = 500_000;
+/// An alarm that is so late won't ring by itself: the runtime has lost it.
+const LOST_ALARM_MS: u64 = MINUTE_MS;
 
 /// The Durable Object.
 #[durable_object]
@@ -66,6 +69,8 @@ pub struct Outbox {
     /// Where rate limits stand, in the shard that gives slots away. Apart from the memory: an error that puts
     /// that in doubt must not give slots away twice.
     pacers: RefCell<BTreeMap<Slug, Pacer>>,
+    /// Whether what an earlier version set aside has been looked at.
+    taken_up: std::cell::Cell<bool>,
     #[cfg(feature = "testing")]
     panic_in_alarm: std::cell::Cell<bool>,
 }
@@ -112,6 +117,7 @@ impl DurableObject for Outbox {
             memory: RefCell::default(),
             next_turn: NextTurn::default(),
             pacers: RefCell::default(),
+            taken_up: std::cell::Cell::default(),
             #[cfg(feature = "testing")]
             panic_in_alarm: std::cell::Cell::default(),
         }
@@ -183,6 +189,17 @@ impl Outbox {
             OutboxCall::Metrics {} => reply(&self.metrics()?),
             OutboxCall::Stats {} => reply(&self.stats()?),
             #[cfg(feature = "testing")]
+            OutboxCall::LoseAlarm {} => {
+                // Under its feet: the memory goes on believing in it.
+                self.state.storage().delete_alarm().await?;
+                reply(&Acknowledged {})
+            }
+            #[cfg(feature = "testing")]
+            OutboxCall::Ring {} => {
+                self.ring().await;
+                reply(&Acknowledged {})
+            }
+            #[cfg(feature = "testing")]
             OutboxCall::Panic { in_alarm: false } => panic!("asked to panic in a call"),
             #[cfg(feature = "testing")]
             OutboxCall::Panic { in_alarm: true } => {
@@ -223,8 +240,14 @@ impl Outbox {
         }
         let armed = self.state.storage().get_alarm().await?;
         let armed = armed.map(|at| ambient::from_alarm(UnixMs(at.max(0) as u64)));
+        let lost = armed.is_some_and(|at| at.plus_ms(LOST_ALARM_MS) < ambient::now());
         // Another event may have come here first while this one waited; loading twice is harmless.
-        self.load(armed)?;
+        self.load(armed.filter(|_| !lost))?;
+        self.take_up_once()?;
+        if lost && self.next_wake(ambient::now())?.is_some() {
+            // Not at the time when it should have rung: the runtime may think that it stands there.
+            return self.arm(ambient::now()).await;
+        }
         self.arm_for_open_work().await
     }
 
@@ -260,7 +283,8 @@ impl Outbox {
                 0 => (account.scheduled, account.earliest_due) = (open, None),
                 1 => account.in_flight = open,
                 2 => account.held = open,
-                _ => account.blocked = open,
+                3 => account.blocked = open,
+                _ => account.set_aside = open,
             }
         }
         memory.ledger.accounts.values_mut().for_each(Account::catch_up);
@@ -306,6 +330,11 @@ impl Outbox {
     fn store_step(&self, row: &mut DeliveryRow, step: Step, settled: Settled<'_>, now: UnixMs) -> Result<()> {
         let database = self.database()?;
         let before = row.delivery.state.clone();
+        if std::mem::take(&mut row.set_aside)
+            && let Some(lane) = Lane::of(&before)
+        {
+            self.memory.borrow_mut().ledger.changed_lane(&row.action, Lane::SetAside, lane);
+        }
         let paused = {
             let mut memory = self.memory.borrow_mut();
             memory.leased.remove(&row.id);

@@ -24,6 +24,7 @@ use varde_core::request::Request as HttpRequest;
 use varde_core::secret::{Secret, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
+use varde_core::unreadable::Unreadable;
 use varde_core::workflow::Action;
 use worker::{Context, Delay, Env, Request, Response, Result};
 
@@ -128,7 +129,10 @@ impl Sender {
             next = match work {
                 Work::Send(lease) => match Errand::of(lease) {
                     Ok(errand) => self.make_attempt(errand).await,
-                    Err(error) => return log::error("lease_unreadable", &error),
+                    Err((Ticket { delivery, lease, lease_ms, .. }, why)) => {
+                        let lease_ends = ambient::now().plus_ms(lease_ms);
+                        self.give_back(delivery, lease, why.code(), lease_ends).await
+                    }
                 },
                 Work::Advance(work) => self.advance(work).await,
                 Work::Report(event) => self.bring(event).await,
@@ -334,9 +338,11 @@ impl Sender {
 }
 
 impl Errand {
-    fn of(lease: Lease) -> Result<Self> {
+    /// The errand of a lease; without a request that can be read, what is to be given back, and why.
+    fn of(lease: Lease) -> std::result::Result<Self, (Ticket, Unreadable)> {
         let Lease { ticket, action, terms, request } = lease;
-        Ok(Self { ticket, action, terms, request: serde_json::from_str(request.get())?, story: None })
+        let request = Unreadable::Request.unless(request.get()).map_err(|why| (ticket, why))?;
+        Ok(Self { ticket, action, terms, request, story: None })
     }
 }
 

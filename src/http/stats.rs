@@ -22,6 +22,7 @@ pub async fn stats(call: &mut Call, id: &str) -> Result<Response, Problem> {
         let state = if reason.is_some() { "paused" } else { "active" }.to_owned();
         all.actions.entry(action.id().clone()).or_insert_with(|| ActionStats {
             counts: Counts::default(),
+            set_aside: 0,
             state,
             reason,
             breaker: None,

@@ -38,8 +38,10 @@ pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Proble
         }
         ["until-fault"] => Ok(Response::from_json(&metering::until_fault())?),
         ["panic"] => panic!("asked to panic at the edge"),
-        ["panic-outbox"] => panic_in_outbox(call, false).await,
-        ["panic-alarm"] => panic_in_outbox(call, true).await,
+        ["panic-outbox"] => tell_outbox(call, &OutboxCall::Panic { in_alarm: false }).await,
+        ["panic-alarm"] => tell_outbox(call, &OutboxCall::Panic { in_alarm: true }).await,
+        ["ring"] => tell_outbox(call, &OutboxCall::Ring {}).await,
+        ["lose-alarm"] => tell_outbox(call, &OutboxCall::LoseAlarm {}).await,
         ["render"] => render(call).await,
         ["urls"] => urls(call).await,
         ["sweep"] => {
@@ -102,10 +104,10 @@ fn parsed_by_runtime(text: &str) -> Option<Value> {
     Some(json!({"href": url.href(), "host": url.host(), "pathname": url.pathname(), "search": url.search()}))
 }
 
-async fn panic_in_outbox(call: &Call, in_alarm: bool) -> Result<Response, Problem> {
+async fn tell_outbox(call: &Call, message: &OutboxCall) -> Result<Response, Problem> {
     let id = call.query("workflow").unwrap_or_default();
     let view = directory::workflow_by_id(&call.env, &call.config, &id).await?;
     let shard = call.query("shard").and_then(|shard| shard.parse().ok()).unwrap_or(0);
-    let _: Acknowledged = outbox::call(&call.env, &view.uid, shard, &OutboxCall::Panic { in_alarm }).await?;
-    Ok(Response::ok("armed")?)
+    let _: Acknowledged = outbox::call(&call.env, &view.uid, shard, message).await?;
+    Ok(Response::ok("told")?)
 }

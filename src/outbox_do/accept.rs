@@ -118,6 +118,8 @@ impl Outbox {
             place,
             replay,
             replayed_by: None,
+            set_aside: false,
+            unreadable: None,
         };
         let finale = ended.then_some(Finale { settled_at: now, attempt: None, outputs: None });
         let database = self.database()?;
@@ -183,6 +185,6 @@ pub(super) const fn ticket(id: DeliveryId, delivery: &Delivery, terms: &Terms) -
 }
 
 /// Terms of a delivery that sends nothing.
-fn no_terms() -> Terms {
+pub(super) fn no_terms() -> Terms {
     Terms { timeout_ms: 0, auth: Auth::None, retry: RetryPolicy::default() }
 }

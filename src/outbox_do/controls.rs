@@ -91,6 +91,12 @@ impl Outbox {
             self.cancel_waiting(STEP)?;
         }
         for (action, lane, event) in self.misplaced() {
+            if lane == Lane::SetAside {
+                for id in self.database()?.aside(&action, STEP)? {
+                    self.cancel_aside(&id, &action, now)?;
+                }
+                continue;
+            }
             for mut row in self.waking(lane, &action, UnixMs(u64::MAX), STEP)? {
                 if event == Event::Cancel {
                     self.cancel_by_id(row.id, now)?;
@@ -111,7 +117,7 @@ impl Outbox {
         let mut misplaced = Vec::new();
         for (action, account) in &memory.ledger.accounts {
             let paused = memory.pause_reason(action).is_some();
-            for lane in [Lane::Scheduled, Lane::Held, Lane::InFlight, Lane::Blocked] {
+            for lane in [Lane::Scheduled, Lane::Held, Lane::InFlight, Lane::Blocked, Lane::SetAside] {
                 let event = match lane {
                     _ if account.in_lane(lane) == 0 => continue,
                     _ if memory.controls.cancel_open => Event::Cancel,

@@ -58,26 +58,43 @@ impl Outbox {
         self.arm(ambient::now().plus_ms(WHILE_WORKING_MS)).await?;
         #[cfg(feature = "testing")]
         assert!(!self.panic_in_alarm.take(), "asked to panic in the alarm");
-        let now = ambient::now();
-        self.atomically(|| self.end_leases(now))?;
-        self.atomically(|| self.align(now))?;
-        self.atomically(|| self.replay_on(now))?;
+        let (now, mut failed) = (ambient::now(), false);
+        self.drain_part(&mut failed, || self.end_leases(now))?;
+        self.drain_part(&mut failed, || self.align(now))?;
+        self.drain_part(&mut failed, || self.replay_on(now))?;
         self.tell_registry().await?;
         self.ask_for_slots().await?;
-        let work = self.atomically(|| self.take_work(ambient::now()))?;
+        let now = ambient::now();
+        let mut work = self.drain_part(&mut failed, || self.take_steps(now))?;
+        let room = (HAND_OVERS_PER_ALARM * LEASES_PER_CALL).saturating_sub(work.len());
+        work.append(&mut self.drain_part(&mut failed, || self.take_leases(room, now))?);
         self.hand_over(work).await?;
         // Again, for what is still due: the alarm then stands at a slot.
         self.ask_for_slots().await?;
         let now = ambient::now();
         self.database()?.prune_idempotency(now, KEYS_PER_ALARM)?;
-        self.atomically(|| self.forget(now))?;
+        self.drain_part(&mut failed, || self.forget(now))?;
         // No await between the look at the rows and the alarm: the alarm says what the rows say.
         let next = self.next_wake(now)?;
+        // What failed is due still, and would ring again at once.
+        let next = if failed { Some(now.plus_ms(AFTER_ERROR_MS)) } else { next };
         self.memory.borrow_mut().armed = next;
         match next {
             Some(at) => self.set_alarm(at).await,
             None => self.state.storage().delete_alarm().await,
         }
+    }
+
+    /// Does one part of the alarm's work. What fails is undone, logged and tried again later; the other parts
+    /// go on, so that what spoils one doesn't stop them.
+    fn drain_part<T: Default>(&self, failed: &mut bool, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.atomically(work).or_else(|error| {
+            log::error("alarm_failed", &error);
+            *failed = true;
+            // What it did to the counts was rolled back in the rows.
+            self.reload()?;
+            Ok(T::default())
+        })
     }
 
     /// When the alarm must ring next: the first due or lease end or next step or clean-up among what may go
@@ -140,15 +157,20 @@ impl Outbox {
         Ok(())
     }
 
-    /// Leases and next steps that are due, a fair share from each action.
-    fn take_work(&self, now: UnixMs) -> Result<Vec<Work>> {
+    /// Next steps and reports that are due.
+    fn take_steps(&self, now: UnixMs) -> Result<Vec<Work>> {
         let mut work = Vec::new();
         for row in self.database()?.enrollments_to_advance(now, ADVANCES_PER_ALARM)? {
             work.extend(self.advance_work(row.id, now)?);
         }
         work.append(&mut self.reports_due(now)?);
+        Ok(work)
+    }
+
+    /// Leases that are due, a fair share of `room` from each action.
+    fn take_leases(&self, room: usize, now: UnixMs) -> Result<Vec<Work>> {
+        let mut work = Vec::new();
         let actions = self.actions_with_due(now);
-        let room = (HAND_OVERS_PER_ALARM * LEASES_PER_CALL).saturating_sub(work.len());
         let share = room / actions.len().max(1);
         for action in actions {
             let room = self.memory.borrow_mut().ledger.account(&action).room(now);

@@ -4,7 +4,9 @@
 use serde_json::value::RawValue;
 use varde_core::delivery::State;
 use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::record::EnrollmentInput;
 use varde_core::time::{SECOND_MS, UnixMs};
+use varde_core::unreadable::Unreadable;
 use worker::Result;
 
 use super::Outbox;
@@ -130,12 +132,20 @@ impl Outbox {
     /// Hands the next step of an enrollment to a sender, and looks again if it doesn't come back.
     pub(super) fn advance_work(&self, id: EnrollmentId, now: UnixMs) -> Result<Option<Work>> {
         let Some(row) = self.database()?.enrollment(id)? else { return Ok(None) };
-        let Some(after) = row.course.after.clone() else { return Ok(None) };
+        let (outputs, unreadable) = self.outputs_of(&row)?;
+        let input = Unreadable::Enrollment.unless::<EnrollmentInput>(&row.input);
+        if let Some(why) = row.unreadable.or(unreadable).or(input.err()) {
+            return self.set_enrollment_aside(id, why).map(|()| None);
+        }
+        let Some(after) = row.course.after.clone() else {
+            // Nothing to go on after: it is not asked again.
+            return self.database()?.update_enrollment(id, &row.course, None).map(|()| None);
+        };
         let work = AdvanceWork {
             enrollment: id,
             after: after.action,
             delivered: after.delivered,
-            outputs: self.outputs_of(&row)?,
+            outputs,
             input: RawValue::from_string(row.input)?,
         };
         self.database()?.update_enrollment(id, &row.course, Some(now.plus_ms(ADVANCE_MS)))?;
@@ -143,22 +153,22 @@ impl Outbox {
         Ok(Some(Work::Advance(work)))
     }
 
-    /// The outputs of all its ended deliveries: `{action: {name: value}}`. Those of a replay that arrived take
-    /// the place of what was picked before.
-    pub(super) fn outputs_of(&self, row: &EnrollmentRow) -> Result<Box<RawValue>> {
-        let mut outputs = serde_json::Map::new();
+    /// The outputs of all its ended deliveries, `{action: {name: value}}`, and whether some can't be read. Those
+    /// of a replay that arrived take the place of what was picked before.
+    pub(super) fn outputs_of(&self, row: &EnrollmentRow) -> Result<(Box<RawValue>, Option<Unreadable>)> {
+        let (mut outputs, mut unreadable) = (serde_json::Map::new(), None);
         for id in row.all_delivery_ids() {
-            let Some(delivery) = self.database()?.delivery(id)? else { continue };
+            let Some(delivery) = self.database()?.shown_delivery(id)? else { continue };
             if delivery.replay.is_some() && !matches!(delivery.delivery.state, State::Delivered { .. }) {
                 continue;
             }
-            let Some(found) = self.database()?.finale(id)?.and_then(|finale| finale.outputs) else {
-                continue;
-            };
+            let finale = self.database()?.finale(id)?.transpose();
+            unreadable = unreadable.or(finale.as_ref().err().copied());
+            let Some(found) = finale.ok().flatten().and_then(|finale| finale.outputs) else { continue };
             let mut found: serde_json::Value = serde_json::from_str(found.get())?;
             outputs.insert(delivery.action.to_string(), found["values"].take());
         }
-        Ok(serde_json::value::to_raw_value(&outputs)?)
+        Ok((serde_json::value::to_raw_value(&outputs)?, unreadable))
     }
 
     /// The workflow is deleted: what waits for its next step ends, too.

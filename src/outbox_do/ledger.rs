@@ -27,6 +27,8 @@ pub enum Lane {
     Held = 2,
     /// Waits for an earlier delivery of its record.
     Blocked = 3,
+    /// Can't be read, and waits for a version that can, or for a person.
+    SetAside = 4,
 }
 
 impl Lane {
@@ -93,6 +95,8 @@ pub struct Account {
     pub held: u64,
     /// Deliveries that wait for an earlier one of their record.
     pub blocked: u64,
+    /// Deliveries whose rows can't be read.
+    pub set_aside: u64,
     /// No scheduled delivery is due before this; `None` when that isn't known and the index must be asked.
     pub earliest_due: Option<UnixMs>,
 }
@@ -107,7 +111,7 @@ impl Account {
 
     /// Deliveries that have something to do.
     pub const fn open(&self) -> u64 {
-        self.scheduled + self.in_flight + self.held + self.blocked
+        self.scheduled + self.in_flight + self.held + self.blocked + self.set_aside
     }
 
     /// How many leases may be given out now: as many as the cap leaves, or the breaker.
@@ -122,6 +126,7 @@ impl Account {
             Lane::InFlight => self.in_flight,
             Lane::Held => self.held,
             Lane::Blocked => self.blocked,
+            Lane::SetAside => self.set_aside,
         }
     }
 
@@ -131,6 +136,7 @@ impl Account {
             Lane::InFlight => &mut self.in_flight,
             Lane::Held => &mut self.held,
             Lane::Blocked => &mut self.blocked,
+            Lane::SetAside => &mut self.set_aside,
         }
     }
 }
@@ -179,6 +185,14 @@ impl Ledger {
         }
     }
 
+    /// A delivery went from one lane to another and stays what it is: it was set aside, or taken up again.
+    pub fn changed_lane(&mut self, action: &Slug, from: Lane, to: Lane) {
+        let account = self.account(action);
+        let count = account.lane(from);
+        *count = count.saturating_sub(1);
+        *account.lane(to) += 1;
+    }
+
     /// An attempt ended.
     pub fn attempted(&mut self, action: &Slug, end: &AttemptEnd) {
         let totals = &mut self.account(action).totals;
@@ -216,15 +230,17 @@ impl Ledger {
                 let reason = controls.pause_reason(action).map(str::to_owned);
                 let state = if reason.is_some() { "paused" } else { "active" };
                 let breaker = account.totals.breaker.open().map(BreakerStats::of);
-                let counts = Counts::of(account);
-                (action.clone(), ActionStats { counts, state: state.to_owned(), reason, breaker })
+                let (counts, set_aside) = (Counts::of(account), account.set_aside);
+                (action.clone(), ActionStats { counts, set_aside, state: state.to_owned(), reason, breaker })
             })
             .collect();
         let mut counts = Counts::default();
+        let mut set_aside = 0;
         for action in actions.values() {
             counts.add(&action.counts);
+            set_aside += action.set_aside;
         }
-        Stats { counts, oldest_open_due, actions }
+        Stats { counts, set_aside, oldest_open_due, actions }
     }
 }
 
@@ -290,6 +306,9 @@ pub struct Stats {
     /// Of all actions.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Open ones whose rows can't be read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub set_aside: u64,
     /// When the longest waiting delivery was or is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_open_due: Option<UnixMs>,
@@ -303,6 +322,9 @@ pub struct ActionStats {
     /// Its numbers.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Open ones whose rows can't be read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub set_aside: u64,
     /// `active` or `paused`.
     pub state: String,
     /// Why it is paused.
@@ -332,6 +354,7 @@ impl Stats {
     /// Adds another shard's numbers.
     pub fn merge(&mut self, other: Self) {
         self.counts.add(&other.counts);
+        self.set_aside += other.set_aside;
         self.oldest_open_due = match (self.oldest_open_due, other.oldest_open_due) {
             (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
             (mine, theirs) => mine.or(theirs),
@@ -340,6 +363,7 @@ impl Stats {
             match self.actions.get_mut(&action) {
                 Some(mine) => {
                     mine.counts.add(&theirs.counts);
+                    mine.set_aside += theirs.set_aside;
                     let breakers = [mine.breaker, theirs.breaker].into_iter().flatten();
                     mine.breaker = breakers.min_by_key(|breaker| breaker.open_since);
                 }
@@ -347,6 +371,11 @@ impl Stats {
             }
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if wants a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]
@@ -381,6 +410,22 @@ mod tests {
             assert_eq!(accepted, delivered + rejected + exhausted + canceled + open);
         }
         assert_eq!(ledger.open(), 0);
+    }
+
+    #[test]
+    fn what_is_set_aside_is_open_and_shows() {
+        let mut ledger = Ledger::default();
+        let scheduled = Delivery::scheduled(UnixMs(5)).state;
+        ledger.moved(&action(), None, &scheduled);
+        ledger.moved(&action(), None, &scheduled);
+        ledger.changed_lane(&action(), Lane::Scheduled, Lane::SetAside);
+        let mut stats = ledger.stats(&Controls::default(), None);
+        assert_eq!((stats.counts.accepted, stats.counts.open, stats.set_aside), (2, 2, 1));
+        stats.merge(stats.clone());
+        assert_eq!((stats.set_aside, stats.actions["a"].set_aside), (2, 2));
+        ledger.changed_lane(&action(), Lane::SetAside, Lane::Scheduled);
+        let text = serde_json::to_string(&ledger.stats(&Controls::default(), None)).unwrap();
+        assert!(!text.contains("set_aside"), "nothing to tell: {text}");
     }
 
     #[test]

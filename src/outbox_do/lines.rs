@@ -24,7 +24,13 @@ impl Outbox {
 
     /// Lets the first of a line go, if it is blocked and nothing before it waits for its next step.
     pub(super) fn move_line(&self, action: &Slug, record: &str, now: UnixMs) -> Result<()> {
-        let Some(mut first) = self.database()?.first_in_line(action, record)? else { return Ok(()) };
+        let mut first = loop {
+            match self.database()?.first_in_line(action, record)? {
+                None => return Ok(()),
+                Some((_, Ok(first))) => break first,
+                Some((id, Err(why))) => drop(self.leave_line(&id, why)?),
+            }
+        };
         if !matches!(first.delivery.state, State::Blocked { .. })
             || self.database()?.is_between_steps(action, record)?
         {

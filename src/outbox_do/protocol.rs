@@ -101,6 +101,12 @@ pub enum OutboxCall {
         /// Whether the alarm panics instead of this call.
         in_alarm: bool,
     },
+    /// Lose the alarm and don't notice; for the tests of who finds out.
+    #[cfg(feature = "testing")]
+    LoseAlarm {},
+    /// Ring now, beside whatever goes on.
+    #[cfg(feature = "testing")]
+    Ring {},
 }
 
 /// Enrollments of one shard.

@@ -20,9 +20,12 @@ const MADE_PER_STEP: u64 = 50;
 impl Outbox {
     /// What a delivery needs to be rendered anew.
     pub(super) fn story(&self, id: DeliveryId) -> Result<Option<Story>> {
-        let Some(row) = self.database()?.delivery(id)? else { return Ok(None) };
+        let Some(row) = self.database()?.shown_delivery(id)? else { return Ok(None) };
         let Some(enrollment) = self.database()?.enrollment(row.enrollment)? else { return Ok(None) };
-        let outputs = self.outputs_of(&enrollment)?;
+        let (outputs, unreadable) = self.outputs_of(&enrollment)?;
+        if let Some(why) = unreadable {
+            return Err(worker::Error::from(why.to_string()));
+        }
         let input = serde_json::value::RawValue::from_string(enrollment.input)?;
         Ok(Some(Story { action: row.action, input, outputs }))
     }
@@ -39,7 +42,11 @@ impl Outbox {
         if self.database()?.delivery(replay.id)?.is_some() {
             return Ok(ReplayReply::Created);
         }
-        let Some(old) = self.database()?.delivery(replay.of)? else { return Ok(ReplayReply::Unknown) };
+        let old = match self.workable(replay.of)? {
+            None => return Ok(ReplayReply::Unknown),
+            Some(Err(_)) => return Ok(ReplayReply::NothingToSend),
+            Some(Ok(old)) => old,
+        };
         if old.delivery.state.is_open() {
             return Ok(ReplayReply::StillOpen);
         }
@@ -66,13 +73,12 @@ impl Outbox {
     /// The plan that a delivery had, if there was something to send.
     fn as_it_was(&self, old: &DeliveryRow) -> Result<Option<Planned>> {
         let request = self.database()?.request(old.id)?.filter(|request| request != "null");
-        request
-            .map(|request| {
-                let request = serde_json::value::RawValue::from_string(request)?;
-                let plan = Plan::Send { terms: old.terms.clone(), request };
-                Ok(Planned { action: old.action.clone(), plan, ordered: old.place.is_some() })
-            })
-            .transpose()
+        // One that can't be read is as good as none.
+        let request = request.and_then(|request| serde_json::value::RawValue::from_string(request).ok());
+        Ok(request.map(|request| {
+            let plan = Plan::Send { terms: old.terms.clone(), request };
+            Planned { action: old.action.clone(), plan, ordered: old.place.is_some() }
+        }))
     }
 
     /// Inserts the new delivery; false when its enrollment has had too many.
@@ -114,14 +120,15 @@ impl Outbox {
     /// A replay was canceled with nothing sent: its delivery stands as it stood before, and can be replayed.
     fn stand_again(&self, row: &DeliveryRow, replay: ReplayOf) -> Result<()> {
         let database = self.database()?;
-        let Some(old) = database.delivery(replay.delivery)?.filter(|old| old.replayed_by == Some(row.id))
+        let Some(old) =
+            database.shown_delivery(replay.delivery)?.filter(|old| old.replayed_by == Some(row.id))
         else {
             return Ok(());
         };
         let replays =
             database.enrollment(row.enrollment)?.map(|found| found.course.replays).unwrap_or_default();
         for id in replays.into_iter().rev().filter(|id| *id != row.id) {
-            let Some(other) = database.delivery(id)? else { continue };
+            let Some(other) = database.shown_delivery(id)? else { continue };
             if other.replay.is_some_and(|of| of.delivery == old.id) && !never_begun(&other) {
                 return database.set_replayed_by(old.id, Some(id));
             }
@@ -198,14 +205,17 @@ impl Outbox {
         let found = database.replayable(&progress.bulk.filter, progress.after, until, limit)?;
         let all_seen = (found.len() as u64) < limit;
         let shard = until.shard();
-        for old in found {
+        for (old_id, old) in found {
             let id = DeliveryId::mint(now, shard, ambient::dice());
             let bulk = Some(progress.bulk.id);
-            let made = match self.as_it_was(&old)? {
-                Some(planned) => self.make_replay(&old, id, &planned, bulk, now)?,
-                None => false,
+            let made = match old {
+                Ok(old) => match self.as_it_was(&old)? {
+                    Some(planned) => self.make_replay(&old, id, &planned, bulk, now)?,
+                    None => false,
+                },
+                Err(_) => false,
             };
-            progress.looked_at(old.id, made);
+            progress.looked_at(old_id, made);
         }
         if all_seen {
             progress.after = Some(until);

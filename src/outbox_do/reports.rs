@@ -12,7 +12,7 @@ use worker::Result;
 use super::Outbox;
 use super::protocol::{Report, Work};
 use super::store::DeliveryRow;
-use crate::ambient;
+use crate::{ambient, log};
 
 /// How long a sender has to bring a report before another one is asked.
 const REPORT_MS: u64 = 35 * SECOND_MS;
@@ -65,8 +65,16 @@ impl Outbox {
             return Ok(work);
         }
         for (id, input) in self.database()?.reports_due(now, REPORTS_PER_ALARM)? {
-            self.database()?.postpone_report(id, now.plus_ms(REPORT_MS))?;
-            work.push(Work::Report(Report { id, input: serde_json::value::RawValue::from_string(input)? }));
+            match serde_json::value::RawValue::from_string(input) {
+                Ok(input) => {
+                    self.database()?.postpone_report(id, now.plus_ms(REPORT_MS))?;
+                    work.push(Work::Report(Report { id, input }));
+                }
+                Err(error) => {
+                    log::error_about("report_unreadable", &id.to_string(), &error);
+                    self.database()?.delete_report(id)?;
+                }
+            }
         }
         Ok(work)
     }

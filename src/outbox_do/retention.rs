@@ -83,7 +83,8 @@ impl Outbox {
     fn forget_enrollment(&self, id: EnrollmentId, before: UnixMs) -> Result<bool> {
         let database = self.database()?;
         let Some(row) = database.enrollment(id)? else { return Ok(true) };
-        if row.next_due.is_some() {
+        // Of one that can't be read nobody knows which deliveries are its own.
+        if row.next_due.is_some() || row.unreadable.is_some() {
             return Ok(false);
         }
         let deliveries: Vec<_> = row.all_delivery_ids().collect();

@@ -1,18 +1,20 @@
 //! Attempts end here: a settle, a returned lease, a cancel; and the next lease for a sender that has time.
 
+use serde_json::value::RawValue;
 use varde_core::delivery::{Circumstances, Event, LEASE_GRACE_MS, State};
 use varde_core::ids::DeliveryId;
 use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
+use varde_core::unreadable::Unreadable;
 use worker::Result;
 
 use super::accept::ticket;
 use super::ledger::Lane;
 use super::protocol::{CancelReply, Lease, Return, Settle, SettleReply, Work};
-use super::store::DeliveryRow;
+use super::store::{DeliveryRow, Readable};
 use super::turn::Moved;
 use super::{Outbox, Settled};
-use crate::{ambient, log, metering};
+use crate::{ambient, metering};
 
 /// What must be left of a sender's time beyond an attempt's timeout: to settle it.
 const SETTLE_MARGIN_MS: u64 = 2 * SECOND_MS;
@@ -20,8 +22,10 @@ const SETTLE_MARGIN_MS: u64 = 2 * SECOND_MS;
 impl Outbox {
     /// The rows of a settle: the delivery's end and its enrollment's next step stand or fall together.
     pub(super) fn settle_rows(&self, settle: &Settle, now: UnixMs) -> Result<(SettleReply, Moved)> {
-        let Some(mut row) = self.leased_row(settle.delivery)? else {
-            return Ok((SettleReply::ignored("unknown_delivery"), Moved::default()));
+        let mut row = match self.leased_row(settle.delivery)? {
+            None => return Ok((SettleReply::ignored("unknown_delivery"), Moved::default())),
+            Some(Err(why)) => return Ok((SettleReply::ignored(why.code()), Moved::default())),
+            Some(Ok(row)) => row,
         };
         let made_room = self.at_cap(&row.action, now);
         let event =
@@ -56,8 +60,10 @@ impl Outbox {
     }
 
     fn take_back_rows(&self, given_back: &Return, now: UnixMs) -> Result<(SettleReply, Moved)> {
-        let Some(mut row) = self.database()?.delivery(given_back.delivery)? else {
-            return Ok((SettleReply::ignored("unknown_delivery"), Moved::default()));
+        let mut row = match self.workable(given_back.delivery)? {
+            None => return Ok((SettleReply::ignored("unknown_delivery"), Moved::default())),
+            Some(Err(why)) => return Ok((SettleReply::ignored(why.code()), Moved::default())),
+            Some(Ok(row)) => row,
         };
         let made_room = self.at_cap(&row.action, now);
         let event = Event::Return { lease: given_back.lease, reason: &given_back.reason };
@@ -66,14 +72,18 @@ impl Outbox {
             Ok(step) => self.store_step(&mut row, step, Settled::default(), now)?,
             Err(refused) => return Ok((SettleReply::ignored(refused.code()), Moved::default())),
         }
-        let moved = Moved { wakes_at: row.delivery.state.wakes_at(), made_room, settled: true };
+        let mut moved = Moved { wakes_at: row.delivery.state.wakes_at(), made_room, settled: true };
+        if given_back.reason == Unreadable::Request.code() {
+            self.set_aside(&row.id.to_string(), Unreadable::Request, now)?;
+            moved.wakes_at = None;
+        }
         Ok((SettleReply { ignored: None, work: None }, moved))
     }
 
     /// A person ends a delivery; its enrollment ends with it.
     pub(super) async fn cancel(&self, id: DeliveryId) -> Result<CancelReply> {
         let now = ambient::now();
-        let Some(mut row) = self.database()?.delivery(id)? else { return Ok(CancelReply::Unknown) };
+        let Some(mut row) = self.atomically(|| self.outline(id))? else { return Ok(CancelReply::Unknown) };
         let made_room = self.at_cap(&row.action, now);
         if !self.atomically(|| self.cancel_row(&mut row, now))? {
             return Ok(CancelReply::Ended);
@@ -82,10 +92,11 @@ impl Outbox {
         Ok(CancelReply::Canceled)
     }
 
-    /// Cancels one of many. It is read anew: each that is canceled lets another of its line go, so that a row
-    /// that was read with it may be out of date, and the ledger would count by what it says.
+    /// Cancels one of many, whatever of it can be read. It is read anew: each
+    /// that is canceled lets another of its line go, so that a row that was read with it may be out of date,
+    /// and the ledger would count by what it says.
     pub(super) fn cancel_by_id(&self, id: DeliveryId, now: UnixMs) -> Result<()> {
-        match self.database()?.delivery(id)? {
+        match self.outline(id)? {
             Some(mut row) => self.cancel_row(&mut row, now).map(drop),
             None => Ok(()),
         }
@@ -93,6 +104,9 @@ impl Outbox {
 
     /// Cancels an open delivery as it is now; false when it had ended.
     fn cancel_row(&self, row: &mut DeliveryRow, now: UnixMs) -> Result<bool> {
+        if row.unreadable.is_some() && !row.set_aside {
+            return Ok(false);
+        }
         let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
         let Ok(step) = row.delivery.step(&Event::Cancel, at) else { return Ok(false) };
         self.store_step(row, step, Settled::default(), now)?;
@@ -108,10 +122,11 @@ impl Outbox {
     }
 
     /// A delivery that was probably leased out a moment ago: then the memory has it.
-    fn leased_row(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
-        match self.memory.borrow_mut().leased.remove(&id) {
-            Some(row) => Ok(Some(row)),
-            None => self.database()?.delivery(id),
+    fn leased_row(&self, id: DeliveryId) -> Result<Option<Readable>> {
+        let leased = self.memory.borrow_mut().leased.remove(&id);
+        match leased {
+            Some(row) => Ok(Some(Ok(row))),
+            None => self.workable(id),
         }
     }
 
@@ -147,6 +162,7 @@ impl Outbox {
             leases.extend(self.lease(&mut row, now)?);
         }
         if found < limit {
+            // Also where some were set aside: the index knows.
             let earliest =
                 self.database()?.first_waking(Lane::Scheduled, action)?.unwrap_or(UnixMs(u64::MAX));
             self.memory.borrow_mut().ledger.account(action).earliest_due = Some(earliest);
@@ -174,18 +190,22 @@ impl Outbox {
         let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
         let event = Event::Lease { lease_ms: row.terms.timeout_ms + LEASE_GRACE_MS };
         let Ok(step) = row.delivery.step(&event, at) else { return Ok(None) };
+        let request = self.database()?.request(row.id)?.unwrap_or_default();
+        let request: Box<RawValue> = match Unreadable::Request.unless(&request) {
+            Ok(request) => request,
+            Err(why) => return self.set_aside(&row.id.to_string(), why, now).map(|()| None),
+        };
         self.store_step(row, step, Settled::default(), now)?;
         if !row.delivery.state.is_open() {
             self.conclude(row, None, 0, now)?;
             return Ok(None);
         }
         self.use_slot(&row.action);
-        let request = self.database()?.request(row.id)?.unwrap_or_else(|| "null".to_owned());
         Ok(Some(Lease {
             ticket: ticket(row.id, &row.delivery, &row.terms),
             action: row.action.clone(),
             terms: row.terms.clone(),
-            request: serde_json::value::RawValue::from_string(request)?,
+            request,
         }))
     }
 
@@ -231,8 +251,7 @@ impl Outbox {
             .collect()
     }
 
-    /// Deliveries that wake at or before `until`. A row that can't be read is set aside and logged; the
-    /// counts are then taken anew, because it no longer waits.
+    /// Deliveries that wake at or before `until`. A row that can't be read is set aside.
     pub(super) fn waking(
         &self,
         lane: Lane,
@@ -240,17 +259,13 @@ impl Outbox {
         until: UnixMs,
         limit: usize,
     ) -> Result<Vec<DeliveryRow>> {
-        let mut set_aside = Vec::new();
-        let rows = self.database()?.waking(lane, action, until, limit, &mut |id, error| {
-            set_aside.push(id.to_owned());
-            log::error_about("row_set_aside", id, error);
-        })?;
-        for id in set_aside {
-            if let Some((action, record)) = self.database()?.line_of(&id)? {
-                self.move_line(&action, &record, ambient::now())?;
+        let mut readable = Vec::new();
+        for (id, row) in self.database()?.waking(lane, action, until, limit)? {
+            match row {
+                Ok(row) => readable.push(row),
+                Err(why) => self.set_aside(&id, why, ambient::now())?,
             }
-            self.doubt();
         }
-        Ok(rows)
+        Ok(readable)
     }
 }

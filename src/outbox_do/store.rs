@@ -1,5 +1,6 @@
 //! Rows in and out. Nothing is decided here.
 
+mod aside;
 mod enrollments;
 mod lines;
 mod replays;
@@ -14,12 +15,16 @@ use varde_core::ids::{DeliveryId, EnrollmentId};
 use varde_core::replay::ReplayOf;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
+use varde_core::unreadable::Unreadable;
 use worker::{Error, Result};
 
+use super::accept::no_terms;
 use super::ledger::{Lane, Totals};
 use super::protocol::Terms;
 use crate::database::{Database, Row, number};
+use crate::log;
 
+pub use aside::Place;
 pub use enrollments::{After, Course, EnrollmentRow};
 
 /// Attempts kept from the beginning of a delivery, because they tell how it began to fail.
@@ -50,6 +55,11 @@ pub struct DeliveryRow {
     pub replay: Option<ReplayOf>,
     /// Its newest replay.
     pub replayed_by: Option<DeliveryId>,
+    /// Whether its row was set aside.
+    pub set_aside: bool,
+    /// What of it can't be read and is made up here, so that the rest can be shown. Rows to work on are read
+    /// as a whole or not at all.
+    pub unreadable: Option<Unreadable>,
 }
 
 /// How a delivery ended; written once. The attempt that ended it lives here and not among the attempts,
@@ -81,7 +91,7 @@ pub struct AttemptLog<Response = Value> {
 pub type NewFinale<'a> = Finale<&'a RawValue, &'a RawValue>;
 
 const DELIVERY_COLUMNS: &str =
-    "id, enrollment, action, record, created_at, state, terms, place, replay, replayed_by";
+    "id, enrollment, action, record, created_at, state, terms, place, replay, replayed_by, lane";
 
 impl Database {
     /// Inserts a delivery in whatever state it starts with.
@@ -137,19 +147,19 @@ impl Database {
         .map(drop)
     }
 
-    /// Sets a row aside that can't be read, so that it doesn't stop the others.
-    pub fn set_aside(&self, id: &str) -> Result<()> {
-        self.run("UPDATE deliveries SET lane = NULL, wakes_at = NULL WHERE id = ?", vec![id.into()]).map(drop)
+    /// One delivery, to work on, or why it can't be.
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<Readable>> {
+        Ok(self.delivery_cells(id)?.map(|mut row| delivery_row(&mut row).1))
     }
 
-    /// One delivery.
-    pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+    /// One delivery, as far as it can be read, to be shown.
+    pub fn shown_delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>> {
+        Ok(self.delivery_cells(id)?.and_then(|mut row| outline(&mut row).1.ok()))
+    }
+
+    fn delivery_cells(&self, id: DeliveryId) -> Result<Option<Row>> {
         let sql = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id = ?");
-        self.rows(&sql, vec![id.to_string().into()])?
-            .into_iter()
-            .next()
-            .map(|mut row| delivery_row(&mut row))
-            .transpose()
+        Ok(self.rows(&sql, vec![id.to_string().into()])?.into_iter().next())
     }
 
     /// The request of a delivery, as JSON.
@@ -158,40 +168,28 @@ impl Database {
         rows.into_iter().next().map(|mut row| row.text()).transpose()
     }
 
-    /// How a delivery ended.
-    pub fn finale(&self, id: DeliveryId) -> Result<Option<Finale>> {
+    /// How a delivery ended, where it has and that can be read.
+    pub fn finale(&self, id: DeliveryId) -> Result<Option<std::result::Result<Finale, Unreadable>>> {
         let rows = self.rows("SELECT finale FROM deliveries WHERE id = ?", vec![id.to_string().into()])?;
         let text = rows.into_iter().next().map(|mut row| row.optional_text()).transpose()?.flatten();
-        Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+        Ok(text.map(|text| Unreadable::End.unless(&text)))
     }
 
-    /// Deliveries of a lane and action that wake at or before `until`, longest waiting first. One that can't
-    /// be read is set aside and handed to `unreadable`.
+    /// Deliveries of a lane and action that wake at or before `until`, longest waiting first, each with the
+    /// text of its id.
     pub fn waking(
         &self,
         lane: Lane,
         action: &Slug,
         until: UnixMs,
         limit: usize,
-        unreadable: &mut dyn FnMut(&str, &Error),
-    ) -> Result<Vec<DeliveryRow>> {
+    ) -> Result<Vec<(String, Readable)>> {
         let sql = format!(
             "SELECT {DELIVERY_COLUMNS} FROM deliveries
              WHERE lane = ? AND action = ? AND wakes_at <= ? ORDER BY wakes_at LIMIT ?"
         );
         let bindings = vec![lane_number(lane), action.as_str().into(), time(until), number(limit as u64)];
-        let mut readable = Vec::new();
-        for mut row in self.rows(&sql, bindings)? {
-            let id = row.text()?;
-            match delivery_row_of(&id, &mut row) {
-                Ok(delivery) => readable.push(delivery),
-                Err(error) => {
-                    self.set_aside(&id)?;
-                    unreadable(&id, &error);
-                }
-            }
-        }
-        Ok(readable)
+        Ok(self.rows(&sql, bindings)?.into_iter().map(|mut row| delivery_row(&mut row)).collect())
     }
 
     /// When the first delivery of a lane and action wakes.
@@ -216,8 +214,16 @@ impl Database {
     pub fn open_counts(&self) -> Result<Vec<(u64, Slug, u64)>> {
         let sql =
             "SELECT lane, action, count(*) FROM deliveries WHERE lane IS NOT NULL GROUP BY lane, action";
-        let read = |mut row: Row| Ok((row.number()?, slug(&row.text()?)?, row.number()?));
-        self.rows(sql, vec![])?.into_iter().map(read).collect()
+        let mut counts = Vec::new();
+        for mut row in self.rows(sql, vec![])? {
+            let (lane, action, count) = (row.number()?, row.text()?, row.number()?);
+            match slug(&action) {
+                Ok(action) => counts.push((lane, action, count)),
+                // Nothing can be sent for it, and it shall not stop the others.
+                Err(error) => log::error("action_unreadable", &error),
+            }
+        }
+        Ok(counts)
     }
 
     /// Adds an attempt to a delivery's log, and drops one from the middle when it grows long.
@@ -235,19 +241,37 @@ impl Database {
         Ok(())
     }
 
-    /// The log of a delivery's attempts that didn't end it.
+    /// The log of a delivery's attempts that didn't end it, as far as it can be read.
     pub fn attempts(&self, id: DeliveryId) -> Result<Vec<AttemptLog>> {
         let rows = self.rows(
             "SELECT log FROM attempts WHERE delivery = ? ORDER BY number",
             vec![id.to_string().into()],
         )?;
-        rows.into_iter().map(|mut row| Ok(serde_json::from_str(&row.text()?)?)).collect()
+        let mut attempts = Vec::new();
+        for mut row in rows {
+            match serde_json::from_str(&row.text()?) {
+                Ok(attempt) => attempts.push(attempt),
+                Err(error) => log::error_about("attempt_unreadable", &id.to_string(), &error),
+            }
+        }
+        Ok(attempts)
     }
 
-    /// The stored counters.
+    /// The stored counters. Those that can't be read are counted anew.
     pub fn counters(&self) -> Result<Vec<(Slug, Totals)>> {
-        let read = |mut row: Row| Ok((slug(&row.text()?)?, serde_json::from_str(&row.text()?)?));
-        self.rows("SELECT action, counts FROM counters", vec![])?.into_iter().map(read).collect()
+        let mut counters = Vec::new();
+        for mut row in self.rows("SELECT action, counts FROM counters", vec![])? {
+            let (action, counts) = (slug(&row.text()?)?, row.text()?);
+            let totals = match serde_json::from_str(&counts) {
+                Ok(totals) => totals,
+                Err(error) => {
+                    log::error_about("counters_unreadable", &action, &error);
+                    self.recount(&action)?
+                }
+            };
+            counters.push((action, totals));
+        }
+        Ok(counters)
     }
 
     /// Stores an action's counters.
@@ -270,24 +294,50 @@ fn open_columns(state: &State) -> (Value, Value) {
     (Lane::of(state).map_or(Value::Null, lane_number), wakes_at.map_or(Value::Null, time))
 }
 
-fn delivery_row(row: &mut Row) -> Result<DeliveryRow> {
-    let id = row.text()?;
-    delivery_row_of(&id, row)
+/// A row to work on, or why it can't be.
+pub type Readable = std::result::Result<DeliveryRow, Unreadable>;
+
+/// Reads [`DELIVERY_COLUMNS`] as a whole or not at all, with the text of the id.
+fn delivery_row(row: &mut Row) -> (String, Readable) {
+    let (id, read) = outline(row);
+    (id, read.and_then(|row| row.unreadable.map_or(Ok(row), Err)))
 }
 
-/// Reads the columns after the id.
-fn delivery_row_of(id: &str, row: &mut Row) -> Result<DeliveryRow> {
+/// Reads [`DELIVERY_COLUMNS`] as far as they can be read, with the text of the id.
+fn outline(row: &mut Row) -> (String, Readable) {
+    let id = row.text().unwrap_or_default();
+    let read = outline_of(&id, row).map_err(|error| {
+        log::error_about("row_unreadable", &id, &error);
+        Unreadable::Row
+    });
+    (id, read)
+}
+
+fn outline_of(id: &str, row: &mut Row) -> Result<DeliveryRow> {
+    let (id, enrollment) = (parse_id(id)?, parse_id(&row.text()?)?);
+    let (action, record, created_at) = (slug(&row.text()?)?, row.text()?, UnixMs(row.number()?));
+    let state: std::result::Result<Delivery, _> = Unreadable::State.unless(&row.text()?);
+    let terms: std::result::Result<Terms, _> = Unreadable::Terms.unless(&row.text()?);
+    let place = row.optional_number()?;
+    let replay = row.optional_text()?.map(|text| Unreadable::Replay.unless(&text)).transpose();
+    let replayed_by = row.optional_text()?.map(|text| parse_id(&text)).transpose()?;
+    let set_aside = row.optional_number()? == Some(Lane::SetAside as u64);
+    let unreadable = state.as_ref().err().or(terms.as_ref().err()).or(replay.as_ref().err()).copied();
+    let held =
+        || Delivery { state: State::Held { attempt: 1, due: created_at }, ..Delivery::scheduled(created_at) };
     Ok(DeliveryRow {
-        id: parse_id(id)?,
-        enrollment: parse_id(&row.text()?)?,
-        action: slug(&row.text()?)?,
-        record: row.text()?,
-        created_at: UnixMs(row.number()?),
-        delivery: serde_json::from_str(&row.text()?)?,
-        terms: serde_json::from_str(&row.text()?)?,
-        place: row.optional_number()?,
-        replay: row.optional_text()?.map(|text| serde_json::from_str(&text)).transpose()?,
-        replayed_by: row.optional_text()?.map(|text| parse_id(&text)).transpose()?,
+        id,
+        enrollment,
+        action,
+        record,
+        created_at,
+        delivery: state.unwrap_or_else(|_| held()),
+        terms: terms.unwrap_or_else(|_| no_terms()),
+        place,
+        replay: replay.unwrap_or(None),
+        replayed_by,
+        set_aside,
+        unreadable,
     })
 }
 

@@ -171,7 +171,7 @@ impl Outbox {
     }
 
     /// What was done to the counts was rolled back in the rows: they are taken anew.
-    fn reload(&self) -> Result<()> {
+    pub(super) fn reload(&self) -> Result<()> {
         let armed = self.memory.borrow().armed;
         self.load(armed)
     }

@@ -8,14 +8,16 @@ use serde_json::{Map, Value, json};
 use varde_core::delivery::State;
 use varde_core::ids::{DeliveryId, EnrollmentId, ReplayId};
 use varde_core::outcome::Verdict;
+use varde_core::request::Request;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
+use varde_core::unreadable::Unreadable;
 use worker::Result;
 
 use super::Outbox;
 use super::ledger::{ActionMetrics, Lane, Stats};
 use super::protocol::{Page, Query};
-use super::store::{AttemptLog, DeliveryRow, EnrollmentRow};
+use super::store::{AttemptLog, DeliveryRow, EnrollmentRow, Finale};
 use crate::database::number;
 
 /// Rows that one list call walks at most, so a page may be empty and still carry a cursor.
@@ -73,9 +75,9 @@ impl Outbox {
     /// One page of deliveries.
     pub(super) fn deliveries(&self, query: &Query) -> Result<Page> {
         self.walk("deliveries", "dlv_", query, |id| {
-            let Some(row) = self.database()?.delivery(id.parse().map_err(id_error)?)? else {
-                return Ok(None);
-            };
+            // One without a name can't be shown; the log tells of it.
+            let Ok(id) = id.parse() else { return Ok(None) };
+            let Some(row) = self.database()?.shown_delivery(id)? else { return Ok(None) };
             let wanted = matches(query.status.as_ref(), self.shown_status(&row))
                 && matches(query.action.as_ref(), &row.action)
                 && matches(query.record.as_ref(), &row.record)
@@ -88,9 +90,8 @@ impl Outbox {
     /// One page of enrollments, each with its record and event.
     pub(super) fn enrollments(&self, query: &Query) -> Result<Page> {
         self.walk("enrollments", "enr_", query, |id| {
-            let Some(row) = self.database()?.enrollment(id.parse().map_err(id_error)?)? else {
-                return Ok(None);
-            };
+            let Ok(id) = id.parse() else { return Ok(None) };
+            let Some(row) = self.database()?.enrollment(id)? else { return Ok(None) };
             if !matches(query.record.as_ref(), &row.record) || !in_span(query, row.created_at) {
                 return Ok(None);
             }
@@ -105,14 +106,14 @@ impl Outbox {
     /// One delivery with its request and attempts.
     pub(super) fn delivery_view(&self, id: DeliveryId) -> Result<Option<Value>> {
         let database = self.database()?;
-        let Some(row) = database.delivery(id)? else { return Ok(None) };
+        let Some(row) = database.shown_delivery(id)? else { return Ok(None) };
         let mut view = self.delivery_summary(&row)?;
-        let request: Value =
-            database.request(id)?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
-        view.request = request.is_object().then(|| with_header_object(request));
+        let sendable = |text: &String| Unreadable::Request.unless::<Request>(text).is_ok();
+        let request = database.request(id)?.filter(sendable);
+        view.request = request.map(|text| serde_json::from_str(&text)).transpose()?.map(with_header_object);
         let mut attempts: Vec<AttemptView> =
             database.attempts(id)?.into_iter().map(attempt_view).collect::<Result<_>>()?;
-        let finale = database.finale(id)?;
+        let finale = self.end_of(id)?;
         if let Some(outputs) = finale.as_ref().and_then(|finale| finale.outputs.as_ref()) {
             let outputs: Value = serde_json::from_str(outputs.get())?;
             view.outputs_note = outputs["note"].as_str().map(str::to_owned);
@@ -201,7 +202,9 @@ impl Outbox {
             State::Scheduled { due, .. } if status == "scheduled" => Some(due),
             _ => None,
         };
-        let reason = if status == "held" {
+        let reason = if row.unreadable.is_some() || row.set_aside {
+            Some(self.why_aside(row)?)
+        } else if status == "held" {
             self.memory.borrow().pause_reason(&row.action).map(str::to_owned)
         } else if waits.is_some() && breaker.open().is_some() {
             Some("breaker_open".to_owned())
@@ -225,7 +228,7 @@ impl Outbox {
             attempt: state.attempt(),
             next_due,
             created_at: row.created_at,
-            settled_at: self.database()?.finale(row.id)?.map(|finale| finale.settled_at),
+            settled_at: self.end_of(row.id)?.map(|finale| finale.settled_at),
             reason,
             replay_of: row.replay.map(|replay| replay.delivery),
             replay: row.replay.and_then(|replay| replay.bulk),
@@ -240,13 +243,29 @@ impl Outbox {
     fn shown_status(&self, row: &DeliveryRow) -> &'static str {
         let paused = self.memory.borrow().pause_reason(&row.action).is_some();
         match row.delivery.state {
+            _ if row.set_aside => "held",
             State::Scheduled { .. } if paused => "held",
             ref state => state.status(),
         }
     }
 
+    /// How a delivery ended, as far as that can be read.
+    fn end_of(&self, id: DeliveryId) -> Result<Option<Finale>> {
+        Ok(self.database()?.finale(id)?.and_then(std::result::Result::ok))
+    }
+
+    /// Why a delivery was set aside, or will be.
+    fn why_aside(&self, row: &DeliveryRow) -> Result<String> {
+        let why = match row.unreadable {
+            Some(why) => why,
+            None => self.database()?.sendable(row.id)?.err().unwrap_or(Unreadable::Row),
+        };
+        Ok(why.code().to_owned())
+    }
+
     fn deliveries_of(&self, ids: impl Iterator<Item = DeliveryId>) -> Result<Vec<DeliveryRow>> {
-        ids.filter_map(|id| self.database().and_then(|database| database.delivery(id)).transpose()).collect()
+        let shown = |id| self.database().and_then(|database| database.shown_delivery(id));
+        ids.filter_map(|id| shown(id).transpose()).collect()
     }
 
     fn enrollment_value(&self, row: &EnrollmentRow) -> Result<Value> {
@@ -260,8 +279,14 @@ impl Outbox {
         for replay in &replays {
             views.push(self.delivery_summary(replay)?);
         }
-        let input: Value = serde_json::from_str(&row.input)?;
-        let outputs: Value = serde_json::from_str(self.outputs_of(row)?.get())?;
+        let (outputs, unreadable_outputs) = self.outputs_of(row)?;
+        let outputs: Value = serde_json::from_str(outputs.get())?;
+        let input = Unreadable::Enrollment.unless::<Value>(&row.input);
+        let aside = row.is_set_aside().then(|| {
+            let why = row.unreadable.or(unreadable_outputs).unwrap_or(Unreadable::Enrollment);
+            why.code()
+        });
+        let input = input.unwrap_or_else(|_| json!({"record": {"id": row.record, "properties": {}}}));
         let mut view = json!({
             "id": row.id,
             "workflow": views.first().map(|view| view.workflow.clone()),
@@ -274,7 +299,7 @@ impl Outbox {
         if let Some(event) = input.get("event").filter(|event| !event.is_null()) {
             view["event"] = event.clone();
         }
-        if let Some(reason) = &row.course.reason {
+        if let Some(reason) = aside.or(row.course.reason.as_deref()) {
             view["reason"] = json!(reason);
         }
         if let Some(ended_at) = ended_at {
@@ -333,8 +358,4 @@ fn bulk_of(row: &DeliveryRow) -> Option<String> {
 
 fn in_span(query: &Query, at: UnixMs) -> bool {
     query.since.is_none_or(|since| at.0 >= since) && query.until.is_none_or(|until| at.0 < until)
-}
-
-fn id_error(error: varde_core::ids::InvalidId) -> worker::Error {
-    worker::Error::from(error.to_string())
 }

@@ -1,6 +1,6 @@
 //! The rules of Varde, without input or output.
 //!
-//! In scope: what a delivery may become and when ([`delivery`], [`outcome`], [`schedule`], [`rate`], [`breaker`]); what the
+//! In scope: what a delivery may become and when ([`delivery`], [`unreadable`], [`outcome`], [`schedule`], [`rate`], [`breaker`]); what the
 //! request on the wire looks like ([`workflow`], [`render`], [`auth`], [`signature`]); what input is
 //! accepted ([`record`], [`endpoint_url`]); what other systems' workflows are here ([`import`]).
 //!
@@ -13,6 +13,7 @@ pub mod ids;
 pub mod slug;
 pub mod json;
 pub mod delivery;
+pub mod unreadable;
 pub mod outcome;
 pub mod schedule;
 pub mod rate;

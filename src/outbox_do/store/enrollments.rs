@@ -5,10 +5,13 @@ use serde_json::Value;
 use varde_core::ids::{DeliveryId, EnrollmentId};
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
+use varde_core::unreadable::Unreadable;
 use worker::Result;
 
+use super::aside::NEVER;
 use super::{parse_id, time};
 use crate::database::{Database, Row, number};
+use crate::log;
 use crate::outbox_do::protocol::{Idempotency, NewEnrollment};
 
 /// What happened to an enrollment beyond its first delivery; NULL while there is nothing to tell.
@@ -58,9 +61,16 @@ pub struct EnrollmentRow {
     pub course: Course,
     /// When its next step is to be rendered.
     pub next_due: Option<UnixMs>,
+    /// Whether what happened can't be read; it is then as if nothing had.
+    pub unreadable: Option<Unreadable>,
 }
 
 impl EnrollmentRow {
+    /// Whether it was set aside, because its next step can't be rendered.
+    pub fn is_set_aside(&self) -> bool {
+        self.next_due == Some(UnixMs(NEVER))
+    }
+
     /// Its deliveries, in the order of their creation.
     pub fn delivery_ids(&self) -> impl Iterator<Item = DeliveryId> {
         std::iter::once(self.id.first_delivery()).chain(self.course.deliveries.iter().copied())
@@ -90,21 +100,33 @@ impl Database {
         self.rows(&sql, vec![id.to_string().into()])?.into_iter().next().map(enrollment_row).transpose()
     }
 
-    /// Enrollments whose next step is due.
+    /// Enrollments whose next step is due. One that has no name is set aside.
     pub fn enrollments_to_advance(&self, now: UnixMs, limit: usize) -> Result<Vec<EnrollmentRow>> {
         let sql = format!(
             "SELECT {ENROLLMENT_COLUMNS} FROM enrollments WHERE next_due <= ? ORDER BY next_due LIMIT ?"
         );
-        self.rows(&sql, vec![time(now), number(limit as u64)])?.into_iter().map(enrollment_row).collect()
+        let mut due = Vec::new();
+        for mut row in self.rows(&sql, vec![time(now), number(limit as u64)])? {
+            let id = row.text()?;
+            match enrollment_row_of(&id, row) {
+                Ok(enrollment) => due.push(enrollment),
+                Err(error) => {
+                    log::error_about("row_set_aside", &id, &error);
+                    self.set_enrollment_aside(&id)?;
+                }
+            }
+        }
+        Ok(due)
     }
 
     /// When the first next step is due.
     pub fn first_advance(&self) -> Result<Option<UnixMs>> {
-        let sql = "SELECT next_due FROM enrollments WHERE next_due IS NOT NULL ORDER BY next_due LIMIT 1";
-        Ok(self.rows(sql, vec![])?.into_iter().next().map(|mut row| row.number()).transpose()?.map(UnixMs))
+        let sql = "SELECT next_due FROM enrollments WHERE next_due < ? ORDER BY next_due LIMIT 1";
+        let rows = self.rows(sql, vec![number(NEVER)])?;
+        Ok(rows.into_iter().next().map(|mut row| row.number()).transpose()?.map(UnixMs))
     }
 
-    /// How many enrollments wait for their next step.
+    /// How many enrollments wait for their next step, those included that were set aside.
     pub fn advance_count(&self) -> Result<u64> {
         let rows = self.rows("SELECT count(*) FROM enrollments WHERE next_due IS NOT NULL", vec![])?;
         rows.into_iter().next().map_or(Ok(0), |mut row| row.number())
@@ -173,12 +195,22 @@ impl Database {
 }
 
 fn enrollment_row(mut row: Row) -> Result<EnrollmentRow> {
+    let id = row.text()?;
+    enrollment_row_of(&id, row)
+}
+
+/// Reads the columns after the id.
+fn enrollment_row_of(id: &str, mut row: Row) -> Result<EnrollmentRow> {
+    let (id, record, input) = (parse_id(id)?, row.text()?, row.text()?);
+    let created_at = UnixMs(row.number()?);
+    let course = row.optional_text()?.map(|text| Unreadable::Enrollment.unless::<Course>(&text)).transpose();
     Ok(EnrollmentRow {
-        id: parse_id(&row.text()?)?,
-        record: row.text()?,
-        input: row.text()?,
-        created_at: UnixMs(row.number()?),
-        course: row.optional_text()?.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default(),
+        id,
+        record,
+        input,
+        created_at,
+        unreadable: course.as_ref().err().copied(),
+        course: course.unwrap_or_default().unwrap_or_default(),
         next_due: row.optional_number()?.map(UnixMs),
     })
 }

@@ -5,14 +5,18 @@ use varde_core::ids::{DeliveryId, ReplayId};
 use varde_core::replay::{Filter, Progress};
 use worker::Result;
 
-use super::{DELIVERY_COLUMNS, DeliveryRow, delivery_row, parse_id};
+use super::{DELIVERY_COLUMNS, DeliveryRow, Readable, delivery_row, parse_id};
 use crate::database::{Database, Row, number};
+use crate::log;
 
 /// What the filter asks of a row. A delivery that was replayed stands behind its replay; a replay that was
 /// canceled with nothing sent doesn't stand for anything.
 const MATCHES: &str = "created_at >= ? AND created_at < ? AND replayed_by IS NULL
-    AND NOT (replay IS NOT NULL AND json_extract(state, '$.status') = 'canceled' AND json_extract(state, '$.attempt') = 0)
-    AND json_extract(state, '$.status') = ? AND action = coalesce(?, action)";
+    AND NOT (replay IS NOT NULL AND iif(json_valid(state), json_extract(state, '$.status') = 'canceled'
+        AND json_extract(state, '$.attempt') = 0, 0))
+    AND iif(json_valid(state), json_extract(state, '$.status'), NULL) = ? AND action = coalesce(?, action)";
+/// What of a bulk replay's progress statements ask for.
+const PHASE: &str = "iif(json_valid(progress), json_extract(progress, '$.phase'), 'unreadable')";
 
 impl Database {
     /// How many deliveries a filter finds: a walk over all of them, for the moment when a person asks.
@@ -30,31 +34,32 @@ impl Database {
         last.map(|text| parse_id(&text)).transpose()
     }
 
-    /// The deliveries between `after` and `until` that a filter finds, oldest first.
+    /// The deliveries between `after` and `until` that a filter finds, oldest first, each with its id.
     pub fn replayable(
         &self,
         filter: &Filter,
         after: Option<DeliveryId>,
         until: DeliveryId,
         limit: u64,
-    ) -> Result<Vec<DeliveryRow>> {
+    ) -> Result<Vec<(DeliveryId, Readable)>> {
         let sql = format!(
             "SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id > ? AND id <= ? AND {MATCHES} ORDER BY id LIMIT ?"
         );
         let mut bindings = vec![id_or_empty(after), until.to_string().into()];
         bindings.extend(filter_values(filter));
         bindings.push(number(limit));
-        self.rows(&sql, bindings)?.into_iter().map(|mut row| delivery_row(&mut row)).collect()
+        let read = |(id, row): (String, Readable)| Ok((parse_id(&id)?, row));
+        self.rows(&sql, bindings)?.into_iter().map(|mut row| read(delivery_row(&mut row))).collect()
     }
 
-    /// Open deliveries of a bulk replay.
+    /// Open deliveries of a bulk replay that can be worked on.
     pub fn open_of_bulk(&self, bulk: ReplayId, limit: u64) -> Result<Vec<DeliveryRow>> {
         let sql = format!(
             "SELECT {DELIVERY_COLUMNS} FROM deliveries
-             WHERE lane IS NOT NULL AND json_extract(replay, '$.bulk') = ? LIMIT ?"
+             WHERE lane IS NOT NULL AND iif(json_valid(replay), json_extract(replay, '$.bulk'), NULL) = ? LIMIT ?"
         );
         let rows = self.rows(&sql, vec![bulk.to_string().into(), number(limit)])?;
-        rows.into_iter().map(|mut row| delivery_row(&mut row)).collect()
+        Ok(rows.into_iter().filter_map(|mut row| delivery_row(&mut row).1.ok()).collect())
     }
 
     /// Notes the replay that a delivery stands behind.
@@ -63,16 +68,18 @@ impl Database {
         self.run("UPDATE deliveries SET replayed_by = ? WHERE id = ?", bindings).map(drop)
     }
 
-    /// A bulk replay's progress.
+    /// A bulk replay's progress. One that can't be read is as good as none: the order is repeated, and what
+    /// was replayed isn't replayed again.
     pub fn progress(&self, id: ReplayId) -> Result<Option<Progress>> {
         let sql = "SELECT progress FROM replays WHERE id = ?";
-        self.rows(sql, vec![id.to_string().into()])?.into_iter().next().map(progress).transpose()
+        let row = self.rows(sql, vec![id.to_string().into()])?.into_iter().next();
+        Ok(row.map(progress).transpose()?.flatten())
     }
 
     /// The bulk replays that have more to do.
     pub fn running_replays(&self) -> Result<Vec<Progress>> {
-        let sql = "SELECT progress FROM replays WHERE json_extract(progress, '$.phase') = 'replaying'";
-        self.rows(sql, vec![])?.into_iter().map(progress).collect()
+        let sql = format!("SELECT progress FROM replays WHERE {PHASE} = 'replaying'");
+        self.rows(&sql, vec![])?.into_iter().filter_map(|row| progress(row).transpose()).collect()
     }
 
     /// Stores a bulk replay's progress.
@@ -87,8 +94,10 @@ impl Database {
     /// Forgets bulk replays that have nothing more to do, but for the newest `kept`.
     pub fn forget_replays(&self, kept: u64) -> Result<()> {
         self.run(
-            "DELETE FROM replays WHERE json_extract(progress, '$.phase') <> 'replaying'
-             AND id NOT IN (SELECT id FROM replays ORDER BY id DESC LIMIT ?)",
+            &format!(
+                "DELETE FROM replays WHERE {PHASE} <> 'replaying'
+                 AND id NOT IN (SELECT id FROM replays ORDER BY id DESC LIMIT ?)"
+            ),
             vec![number(kept)],
         )
         .map(drop)
@@ -108,6 +117,7 @@ fn id_or_empty(id: Option<DeliveryId>) -> Value {
     id.map(|id| id.to_string()).unwrap_or_default().into()
 }
 
-fn progress(mut row: Row) -> Result<Progress> {
-    Ok(serde_json::from_str(&row.text()?)?)
+fn progress(mut row: Row) -> Result<Option<Progress>> {
+    let read = serde_json::from_str(&row.text()?);
+    Ok(read.inspect_err(|error| log::error("replay_unreadable", error)).ok())
 }

@@ -5,7 +5,8 @@ use varde_core::time::UnixMs;
 use worker::Result;
 
 use super::{parse_id, time};
-use crate::database::{Database, Row, number};
+use crate::database::{Database, number};
+use crate::log;
 
 impl Database {
     /// Notes one.
@@ -17,11 +18,21 @@ impl Database {
         .map(drop)
     }
 
-    /// Those that are due, oldest first.
+    /// Those that are due, oldest first. One without a name can't be brought, and is forgotten.
     pub fn reports_due(&self, now: UnixMs, limit: u64) -> Result<Vec<(EnrollmentId, String)>> {
         let sql = "SELECT id, input FROM reports WHERE due <= ? ORDER BY id LIMIT ?";
-        let read = |mut row: Row| Ok((parse_id(&row.text()?)?, row.text()?));
-        self.rows(sql, vec![time(now), number(limit)])?.into_iter().map(read).collect()
+        let mut due = Vec::new();
+        for mut row in self.rows(sql, vec![time(now), number(limit)])? {
+            let (id, input) = (row.text()?, row.text()?);
+            match parse_id(&id) {
+                Ok(id) => due.push((id, input)),
+                Err(error) => {
+                    log::error("report_unreadable", &error);
+                    self.run("DELETE FROM reports WHERE id = ?", vec![id.into()])?;
+                }
+            }
+        }
+        Ok(due)
     }
 
     /// Looks at one again later.

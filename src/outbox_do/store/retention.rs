@@ -16,10 +16,10 @@ impl Database {
         rows.into_iter().map(|mut row| parse_id(&row.text()?)).collect()
     }
 
-    /// When a delivery settled; `None` while it is open. One that isn't there, or was set aside and has no
-    /// end, counts as settled when it was created.
+    /// When a delivery settled; `None` while it is open. One that isn't there counts
+    /// as settled long ago, one whose end can't be read when it was created.
     pub fn settled_at(&self, id: DeliveryId) -> Result<Option<UnixMs>> {
-        let sql = "SELECT lane IS NULL, json_extract(finale, '$.settled_at'), created_at FROM deliveries WHERE id = ?";
+        let sql = "SELECT lane IS NULL, iif(json_valid(finale), json_extract(finale, '$.settled_at'), NULL), created_at FROM deliveries WHERE id = ?";
         let Some(mut row) = self.rows(sql, vec![id.to_string().into()])?.into_iter().next() else {
             return Ok(Some(UnixMs(0)));
         };

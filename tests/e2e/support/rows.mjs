@@ -58,7 +58,7 @@ export function loseAlarms(runtime, { forgotten }) {
   return using(path.join(folder(runtime), ALARMS), lose);
 }
 
-const folder = (runtime) => path.join(runtime.stateDirectory, "v3", "do", "varde-Outbox");
+const folder = (runtime) => path.join(runtime.state, "v3", "do", "varde-Outbox");
 
 const objects = (directory) =>
   readdirSync(directory)

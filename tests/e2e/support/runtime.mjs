@@ -104,11 +104,6 @@ export class Runtime {
     return this.#process?.pid;
   }
 
-  /** Where the runtime keeps the rows of all objects. */
-  get stateDirectory() {
-    return this.#file("state");
-  }
-
   /** Kills wrangler and workerd in the middle of whatever they do, and waits until they are gone. */
   async kill9() {
     const child = this.#process;

@@ -288,6 +288,8 @@ pub struct Stats {
     pub open: u64,
     /// Attempts by what they meant.
     pub attempts: AttemptCounts,
+    /// Open ones that can't be read and were set aside, where there are some.
+    pub set_aside: Option<u64>,
     /// When the longest waiting delivery was or is due.
     pub oldest_open_due: Option<Ms>,
     /// The same for each action.
@@ -312,6 +314,8 @@ pub struct ActionStats {
     pub open: u64,
     /// Attempts by what they meant.
     pub attempts: AttemptCounts,
+    /// Open ones that can't be read and were set aside, where there are some.
+    pub set_aside: Option<u64>,
     /// Whether deliveries are made.
     pub state: ActionState,
     /// Why it is paused.
