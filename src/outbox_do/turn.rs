@@ -33,6 +33,8 @@ enum Reply {
 #[derive(Default)]
 pub(super) struct NextTurn {
     waiting: RefCell<Vec<Call>>,
+    /// Resolved when it comes. All wait for it, so that none depends on another one that may be gone.
+    promise: RefCell<Option<Promise>>,
 }
 
 /// What a turn moved, as far as the alarm is concerned.
@@ -70,19 +72,18 @@ impl Outbox {
         reply.await.map_err(|_| failed())
     }
 
-    /// Waits for the next turn with a call; the first one that waits does it for all.
+    /// Waits for the next turn with a call; the first one to wake up does it for all.
     async fn take_turn(&self, call: Call) -> Result<()> {
-        let first = {
-            let mut waiting = self.next_turn.waiting.borrow_mut();
-            waiting.push(call);
-            waiting.len() == 1
-        };
-        if first {
-            what_has_arrived().await;
-            let calls = self.next_turn.waiting.take();
-            self.do_together(calls).await?;
+        self.next_turn.waiting.borrow_mut().push(call);
+        let turn = self.next_turn.promise.borrow_mut().get_or_insert_with(after_what_has_arrived).clone();
+        // It is never rejected.
+        drop(JsFuture::from(turn).await);
+        let calls = self.next_turn.waiting.take();
+        if calls.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.next_turn.promise.take();
+        self.do_together(calls).await
     }
 
     async fn do_together(&self, calls: Vec<Call>) -> Result<()> {
@@ -191,15 +192,13 @@ fn failed() -> Error {
     Error::from("it could not be stored")
 }
 
-/// Waits until the runtime has handed over everything that has arrived by now.
-async fn what_has_arrived() {
+/// Resolved when the runtime has handed over everything that has arrived by now.
+fn after_what_has_arrived() -> Promise {
     let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-    let promise = Promise::new(&mut |resolve: Function, _| {
+    Promise::new(&mut |resolve: Function, _| {
         if scope.set_timeout_with_callback(&resolve).is_err() {
             // Without a timer each goes by itself.
             drop(resolve.call0(&JsValue::UNDEFINED));
         }
-    });
-    // It is never rejected.
-    drop(JsFuture::from(promise).await);
+    })
 }
