@@ -1,6 +1,6 @@
 //! A Durable Object's SQLite: migrations, statements, rows. Every statement is metered.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::Value;
 use varde_core::time::UnixMs;
@@ -23,21 +23,27 @@ impl Database {
     ///
     /// # Errors
     /// When a statement fails.
-    pub fn open(sql: SqlStorage, migrations: &[&str]) -> worker::Result<Self> {
-        let database = Self { sql };
-        database.run(
+    pub fn open(storage: &Storage, migrations: &[&str]) -> worker::Result<Self> {
+        let database = Self { sql: storage.sql() };
+        atomically(storage, || database.migrate(migrations))?;
+        Ok(database)
+    }
+
+    /// All steps or none, each with its number: one that was done and not counted would be done again.
+    fn migrate(&self, migrations: &[&str]) -> worker::Result<()> {
+        self.run(
             "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
             vec![],
         )?;
-        let found: usize = match database.meta("schema_version")? {
+        let found: usize = match self.meta("schema_version")? {
             Some(text) => text.parse().map_err(|_| worker::Error::from("schema_version is not a number"))?,
             None => 0,
         };
         for (at, migration) in migrations.iter().enumerate().skip(found) {
-            database.run(migration, vec![])?;
-            database.set_meta("schema_version", &(at + 1).to_string())?;
+            self.run(migration, vec![])?;
+            self.set_meta("schema_version", &(at + 1).to_string())?;
         }
-        Ok(database)
+        Ok(())
     }
 
     /// Opens the object's database as [`Database::open`] does, if there is one. Otherwise nothing is written,
@@ -45,13 +51,13 @@ impl Database {
     ///
     /// # Errors
     /// When a statement fails.
-    pub fn open_existing(sql: SqlStorage, migrations: &[&str]) -> worker::Result<Option<Self>> {
-        let unopened = Self { sql };
+    pub fn open_existing(storage: &Storage, migrations: &[&str]) -> worker::Result<Option<Self>> {
+        let unopened = Self { sql: storage.sql() };
         let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'meta'";
         if unopened.rows(tables, vec![])?.is_empty() {
             return Ok(None);
         }
-        Self::open(unopened.sql, migrations).map(Some)
+        Self::open(storage, migrations).map(Some)
     }
 
     /// Runs a statement that gives rows back.
@@ -59,10 +65,11 @@ impl Database {
     /// # Errors
     /// When SQLite refuses it.
     pub fn rows(&self, sql: &str, bindings: Vec<Value>) -> worker::Result<Vec<Row>> {
-        if metering::statement_fails() {
+        let bindings = Value::Array(bindings).to_string();
+        if metering::statement_fails(&bindings) {
             return Err(worker::Error::from("asked to fail"));
         }
-        let rows = self.execute(sql, &Value::Array(bindings).to_string())?;
+        let rows = self.execute(sql, &bindings)?;
         Ok(rows.into_iter().map(|cells| Row { cells: cells.into_iter() }).collect())
     }
 
@@ -194,16 +201,18 @@ extern "C" {
 /// made before an error are committed.
 ///
 /// # Errors
-/// `work`'s own, or the transaction's.
+/// `work`'s own, or the transaction's. A panic is an error, too, so that it goes no further than what it spoils.
 pub fn atomically<T>(storage: &Storage, work: impl FnOnce() -> worker::Result<T>) -> worker::Result<T> {
     let mut state = (Some(work), None);
     let storage: &Transactional = storage.as_raw().unchecked_ref();
-    // After a panic nothing of this is looked at again: the unwinding goes on through the runtime.
+    // The outcome is written after the work, whatever becomes of that.
     let mut held = AssertUnwindSafe(&mut state);
     let transaction = storage.transaction_sync(&mut move || {
         let (work, outcome) = &mut **held;
         let work = work.take().ok_or_else(|| JsValue::from_str("the runtime ran a transaction twice"))?;
-        match work() {
+        // Nothing that the work has touched is looked at after a panic but what the caller rebuilds.
+        let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(worker::Error::from("panic")));
+        match done {
             Ok(value) => {
                 *outcome = Some(Ok(value));
                 Ok(JsValue::UNDEFINED)

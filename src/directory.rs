@@ -38,8 +38,8 @@ const MAX_VIEWS_WEIGHT: usize = 8 * 1024 * 1024;
 /// How long a token that isn't known stays so: short, so that a new one works, but long enough that wrong
 /// ones can't flood the registry.
 const UNKNOWN_TOKEN_MS: u64 = SECOND_MS;
-/// How long the registry has for an answer.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the registry has for an answer, however often it is asked.
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// How often it is asked. A deploy resets objects once.
 const TRIES: u32 = 2;
 
@@ -265,14 +265,19 @@ async fn tokens(env: &Env, fresh_ms: u64) -> Result<Rc<TokenTable>, DirectoryErr
 
 /// Asks the registry, in time; what fails is remembered, so that the next requests don't wait for it, too.
 async fn ask<Reply: DeserializeOwned>(env: &Env, message: &RegistryCall) -> Result<Reply, DirectoryError> {
-    let mut tries = 1;
-    let cause = loop {
-        match within(TIMEOUT, registry::call(env, message)).await {
-            Ok(Ok(reply)) => return Ok(reply),
-            Ok(Err(_)) if tries < TRIES => tries += 1,
-            Ok(Err(error)) => break error.to_string(),
-            Err(late) => break late.to_string(),
+    let asking = async {
+        let mut tries = 1;
+        loop {
+            match registry::call(env, message).await {
+                Err(_) if tries < TRIES => tries += 1,
+                result => return result,
+            }
         }
+    };
+    let cause = match within(TIMEOUT, asking).await {
+        Ok(Ok(reply)) => return Ok(reply),
+        Ok(Err(error)) => error.to_string(),
+        Err(late) => late.to_string(),
     };
     log::error("registry_unreachable", &cause);
     let now = ambient::now();

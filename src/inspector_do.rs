@@ -72,7 +72,7 @@ impl DurableObject for Inspector {
 impl Inspector {
     /// Makes the bin. Doing it again changes nothing that matters.
     async fn create(&self) -> Result<bool> {
-        let database = Database::open(self.state.storage().sql(), &MIGRATIONS)?;
+        let database = Database::open(&self.state.storage(), &MIGRATIONS)?;
         let now = ambient::now();
         touch(&database, now)?;
         self.arm(now.plus_ms(LIFE_MS)).await?;
@@ -153,7 +153,7 @@ impl Inspector {
 
     /// The database, if this bin was created.
     fn database(&self) -> Result<Option<Database>> {
-        Database::open_existing(self.state.storage().sql(), &MIGRATIONS)
+        Database::open_existing(&self.state.storage(), &MIGRATIONS)
     }
 
     async fn arm(&self, at: UnixMs) -> Result<()> {

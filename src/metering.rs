@@ -7,13 +7,14 @@ pub use counting::*;
 
 /// Whether the statement that is about to run is to fail.
 #[cfg(not(feature = "testing"))]
-pub const fn statement_fails() -> bool {
+pub const fn statement_fails(_bindings: &str) -> bool {
     false
 }
 
 /// Whether the registry is to be out of reach.
 #[cfg(not(feature = "testing"))]
-pub const fn registry_is_down() -> bool {
+#[expect(clippy::unused_async, reason = "it waits where a test wants a registry that hangs")]
+pub async fn registry_is_down() -> bool {
     false
 }
 
@@ -29,6 +30,11 @@ pub const fn outbox_is_down() -> bool {
     false
 }
 
+/// Waits where the shard that gives slots away is to be silent.
+#[cfg(not(feature = "testing"))]
+#[expect(clippy::unused_async, reason = "it waits where a test wants that")]
+pub async fn slots_are_awaited() {}
+
 /// Counts a call to a Durable Object.
 #[cfg(not(feature = "testing"))]
 pub const fn object_call() {}
@@ -43,7 +49,29 @@ pub const fn end_take(_found: usize) {}
 
 #[cfg(feature = "testing")]
 mod counting {
-    use std::cell::Cell;
+    use std::cell::{Cell, RefCell};
+    use std::time::Duration;
+
+    use worker::Delay;
+
+    /// How long one that is silent is waited for.
+    const SILENCE: Duration = Duration::from_mins(1);
+
+    /// What the registry is to be.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Reach {
+        Up,
+        Down,
+        /// It answers after so long.
+        Slow(Duration),
+    }
+
+    /// What becomes of a statement that is to fail.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Fault {
+        Error,
+        Panic,
+    }
 
     /// Counters of this isolate since it started.
     #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
@@ -70,8 +98,11 @@ mod counting {
 
     thread_local! {
         static STATEMENTS_UNTIL_FAULT: Cell<u32> = const { Cell::new(0) };
-        static REGISTRY_IS_DOWN: Cell<bool> = const { Cell::new(false) };
+        static FAULT: Cell<Fault> = const { Cell::new(Fault::Error) };
+        static FAULT_ABOUT: RefCell<Option<String>> = const { RefCell::new(None) };
+        static REGISTRY: Cell<Reach> = const { Cell::new(Reach::Up) };
         static OUTBOX_IS_DOWN: Cell<bool> = const { Cell::new(false) };
+        static SLOTS_ARE_SILENT: Cell<bool> = const { Cell::new(false) };
         static AHEAD_MS: Cell<u64> = const { Cell::new(0) };
     }
 
@@ -86,13 +117,16 @@ mod counting {
     }
 
     /// Takes the registry out of reach, or brings it back.
-    pub fn take_registry_down(down: bool) {
-        REGISTRY_IS_DOWN.set(down);
+    pub fn put_registry(reach: Reach) {
+        REGISTRY.set(reach);
     }
 
     /// Whether the registry is to be out of reach.
-    pub fn registry_is_down() -> bool {
-        REGISTRY_IS_DOWN.get()
+    pub async fn registry_is_down() -> bool {
+        if let Reach::Slow(delay) = REGISTRY.get() {
+            Delay::from(delay).await;
+        }
+        REGISTRY.get() == Reach::Down
     }
 
     /// Takes the outboxes out of reach, or back.
@@ -100,21 +134,40 @@ mod counting {
         OUTBOX_IS_DOWN.set(down);
     }
 
+    /// Whether whoever asks for slots gets no answer.
+    pub fn silence_slots(silent: bool) {
+        SLOTS_ARE_SILENT.set(silent);
+    }
+
+    /// Waits where the shard that gives slots away is to be silent.
+    pub async fn slots_are_awaited() {
+        if SLOTS_ARE_SILENT.get() {
+            Delay::from(SILENCE).await;
+        }
+    }
+
     /// Whether the outboxes are to be out of reach.
     pub fn outbox_is_down() -> bool {
         OUTBOX_IS_DOWN.get()
     }
 
-    /// Orders a fault: the `n`th statement from now on fails, once. 0 takes the order back.
-    pub fn fail_statement(n: u32) {
+    /// Orders a fault: the `n`th statement from now on fails, once; every statement, with a text among its
+    /// values. 0 and `None` take the order back.
+    pub fn fail_statement(n: u32, about: Option<String>, fault: Fault) {
         STATEMENTS_UNTIL_FAULT.set(n);
+        FAULT_ABOUT.set(about);
+        FAULT.set(fault);
     }
 
     /// Whether the statement that is about to run is to fail.
-    pub fn statement_fails() -> bool {
+    pub fn statement_fails(bindings: &str) -> bool {
         let left = STATEMENTS_UNTIL_FAULT.get();
         STATEMENTS_UNTIL_FAULT.set(left.saturating_sub(1));
-        left == 1
+        let about =
+            FAULT_ABOUT.with_borrow(|about| about.as_ref().is_some_and(|text| bindings.contains(text)));
+        let fails = left == 1 || about;
+        assert!(!fails || FAULT.get() == Fault::Error, "asked to panic in a statement");
+        fails
     }
 
     /// Statements that still run before the fault; 0 when it has come.

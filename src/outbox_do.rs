@@ -23,26 +23,24 @@ mod replay;
 mod retention;
 mod reports;
 mod turn;
+mod memory;
 mod view;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::RefUnwindSafe;
 
 use serde_json::value::RawValue;
-use varde_core::controls::Controls;
 use varde_core::delivery::{Delivery, Effect, Event, Step};
-use varde_core::ids::DeliveryId;
 use varde_core::operations::Happening;
-use varde_core::rate::{Allowance, Pacer};
-use varde_core::replay::Progress;
+use varde_core::rate::Pacer;
 use varde_core::slug::Slug;
-use varde_core::time::{MINUTE_MS, UnixMs};
+use varde_core::time::UnixMs;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
-use self::ledger::{Account, Lane, Ledger};
-use self::protocol::{Acknowledged, Home, OpenCount, OutboxCall, SettleReply};
-use self::retention::Forgetting;
+use self::ledger::{Account, Lane};
+use self::memory::Memory;
+use self::protocol::{Acknowledged, OpenCount, OutboxCall, SettleReply};
 use self::store::{AttemptLog, DeliveryRow, Finale};
 use self::turn::NextTurn;
 use crate::ambient;
@@ -55,9 +53,6 @@ pub const LEASES_PER_CALL: usize = 6;
 pub const LEASES_PER_ACTION: u64 = 64;
 /// Open deliveries of one outbox; beyond it, enrollments are refused until some have ended.
 pub const OPEN_LIMIT: u64 = 500_000;
-/// An alarm that is so late won't ring by itself: the runtime has lost it.
-const LOST_ALARM_MS: u64 = MINUTE_MS;
-
 /// The Durable Object.
 #[durable_object]
 pub struct Outbox {
@@ -69,47 +64,16 @@ pub struct Outbox {
     /// Where rate limits stand, in the shard that gives slots away. Apart from the memory: an error that puts
     /// that in doubt must not give slots away twice.
     pacers: RefCell<BTreeMap<Slug, Pacer>>,
-    /// Whether what an earlier version set aside has been looked at.
-    taken_up: std::cell::Cell<bool>,
+    /// Up to where the rows that an earlier version set aside have been looked at; `None` when all were.
+    looked_at: RefCell<Option<String>>,
     #[cfg(feature = "testing")]
     panic_in_alarm: std::cell::Cell<bool>,
-}
-
-/// What is rebuilt from rows whenever the object starts, or an error has put it in doubt.
-#[derive(Debug, Default)]
-struct Memory {
-    loaded: bool,
-    home: Option<Home>,
-    controls: Controls,
-    /// Actions found gone here that the registry hasn't been told of yet.
-    untold: Vec<Slug>,
-    ledger: Ledger,
-    /// Actions whose counters the transaction that is under way has yet to store.
-    uncounted: BTreeSet<Slug>,
-    /// Deliveries that were leased out as soon as they came in: they are settled without being read.
-    leased: BTreeMap<DeliveryId, DeliveryRow>,
-    /// The last place given away in a line.
-    last_place: u64,
-    /// What this outbox may still use of rate limits.
-    allowances: BTreeMap<Slug, Allowance>,
-    /// When slots may be asked for again, after there was no answer.
-    ask_at: BTreeMap<Slug, UnixMs>,
-    /// Whether some operational event may wait to be brought.
-    reporting: bool,
-    /// Bulk replays that have more to do.
-    replays: Vec<Progress>,
-    /// What is to be forgotten, and when.
-    forgetting: Forgetting,
-    /// Whether some enrollment may wait for its next step to be rendered.
-    advancing: bool,
-    /// Where the alarm stands, `None` when there is none.
-    armed: Option<UnixMs>,
 }
 
 impl DurableObject for Outbox {
     fn new(state: State, env: Env) -> Self {
         let database =
-            Database::open(state.storage().sql(), &schema::MIGRATIONS).map_err(|error| error.to_string());
+            Database::open(&state.storage(), &schema::MIGRATIONS).map_err(|error| error.to_string());
         Self {
             state,
             env,
@@ -117,7 +81,7 @@ impl DurableObject for Outbox {
             memory: RefCell::default(),
             next_turn: NextTurn::default(),
             pacers: RefCell::default(),
-            taken_up: std::cell::Cell::default(),
+            looked_at: RefCell::new(Some(String::new())),
             #[cfg(feature = "testing")]
             panic_in_alarm: std::cell::Cell::default(),
         }
@@ -162,10 +126,13 @@ impl Outbox {
                 let open = self.memory.borrow().ledger.open() + self.database()?.advance_count()?;
                 reply(&OpenCount { open })
             }
-            OutboxCall::Check {} => {
+            OutboxCall::Check { home } => {
                 // Nothing in memory is believed, the alarm's place least of all.
                 self.doubt();
                 self.wake_up().await?;
+                if let Some(home) = home {
+                    self.come_home(&home)?;
+                }
                 reply(&Acknowledged {})
             }
             OutboxCall::Deliveries(query) => reply(&self.deliveries(&query)?),
@@ -210,13 +177,21 @@ impl Outbox {
         }
     }
 
-    /// Does `work` in one transaction. When it fails, the memory is in doubt, too: see [`DoubtUnlessDone`].
+    /// Does `work` in one transaction. What it has done to the memory before an error or a panic is undone, too.
     fn atomically<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        atomically(&self.state.storage(), || {
+        if !self.memory.borrow().loaded {
+            // Another call has put it in doubt while this one waited for something.
+            self.recount()?;
+        }
+        let outcome = atomically(&self.state.storage(), || {
             let done = work()?;
             self.save_counters()?;
             Ok(done)
-        })
+        });
+        if outcome.is_err() {
+            self.recount()?;
+        }
+        outcome
     }
 
     /// Stores the counters of the actions that something has happened to.
@@ -230,71 +205,6 @@ impl Outbox {
 
     fn database(&self) -> Result<&Database> {
         self.database.as_ref().map_err(|error| worker::Error::from(error.clone()))
-    }
-
-    /// Rebuilds the memory at the first event after a start, and sees to it that open work has an alarm:
-    /// one that was lost is found here. Calling it again does nothing.
-    async fn wake_up(&self) -> Result<()> {
-        if self.memory.borrow().loaded {
-            return Ok(());
-        }
-        let armed = self.state.storage().get_alarm().await?;
-        let armed = armed.map(|at| ambient::from_alarm(UnixMs(at.max(0) as u64)));
-        let lost = armed.is_some_and(|at| at.plus_ms(LOST_ALARM_MS) < ambient::now());
-        // Another event may have come here first while this one waited; loading twice is harmless.
-        self.load(armed.filter(|_| !lost))?;
-        self.take_up_once()?;
-        if lost && self.next_wake(ambient::now())?.is_some() {
-            // Not at the time when it should have rung: the runtime may think that it stands there.
-            return self.arm(ambient::now()).await;
-        }
-        self.arm_for_open_work().await
-    }
-
-    /// Takes the memory anew from the rows. Nothing awaits in here, so it fits what the rows say.
-    fn load(&self, armed: Option<UnixMs>) -> Result<()> {
-        let database = self.database()?;
-        let mut memory = Memory {
-            loaded: true,
-            home: database.meta("home")?.map(|text| serde_json::from_str(&text)).transpose()?,
-            controls: database
-                .meta("controls")?
-                .map(|text| serde_json::from_str(&text))
-                .transpose()?
-                .unwrap_or_default(),
-            untold: database
-                .meta("untold")?
-                .map(|text| serde_json::from_str(&text))
-                .transpose()?
-                .unwrap_or_default(),
-            last_place: database.last_place()?,
-            reporting: database.first_report()?.is_some(),
-            replays: database.running_replays()?,
-            advancing: database.first_advance()?.is_some(),
-            armed,
-            ..Memory::default()
-        };
-        for (action, totals) in database.counters()? {
-            memory.ledger.account(&action).totals = totals;
-        }
-        for (lane, action, open) in database.open_counts()? {
-            let account: &mut Account = memory.ledger.account(&action);
-            match lane {
-                0 => (account.scheduled, account.earliest_due) = (open, None),
-                1 => account.in_flight = open,
-                2 => account.held = open,
-                3 => account.blocked = open,
-                _ => account.set_aside = open,
-            }
-        }
-        memory.ledger.accounts.values_mut().for_each(Account::catch_up);
-        *self.memory.borrow_mut() = memory;
-        Ok(())
-    }
-
-    /// An error came in the middle of something: what is in memory may not be what is in the rows.
-    fn doubt(&self) {
-        self.memory.borrow_mut().loaded = false;
     }
 
     /// Moves the alarm to `at`, if it isn't set to ring before. Call it with no await after the writes that
@@ -378,14 +288,6 @@ impl Outbox {
 struct Settled<'a> {
     response: Option<&'a RawValue>,
     outputs: Option<&'a RawValue>,
-}
-
-impl Memory {
-    /// Why an action is paused: by the registry's word, or by a 410 seen here.
-    fn pause_reason(&self, action: &str) -> Option<&str> {
-        let gone_here = || self.untold.iter().any(|untold| &**untold == action).then_some("gone");
-        self.controls.pause_reason(action).or_else(gone_here)
-    }
 }
 
 /// The delivery held, where it would be scheduled.

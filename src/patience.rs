@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use worker::{Delay, Error, Result};
+use worker::{Delay, Error};
 
 /// Nobody answered in time: what was asked may or may not be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,10 +21,7 @@ impl From<NoAnswer> for Error {
 ///
 /// # Errors
 /// When it took too long; it is then dropped.
-pub async fn within<T>(
-    limit: Duration,
-    future: impl Future<Output = Result<T>>,
-) -> std::result::Result<Result<T>, NoAnswer> {
+pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, NoAnswer> {
     match select(Box::pin(future), Delay::from(limit)).await {
         Either::Left((result, _)) => Ok(result),
         Either::Right(_) => Err(NoAnswer(limit)),

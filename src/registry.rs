@@ -49,7 +49,7 @@ pub struct NotEverywhere {
 /// # Errors
 /// When it can't be reached or fails.
 pub async fn call<Reply: DeserializeOwned>(env: &Env, call: &RegistryCall) -> Result<Reply> {
-    if metering::registry_is_down() {
+    if metering::registry_is_down().await {
         return Err(Error::from("the registry is out of reach"));
     }
     objects::call(env, "REGISTRY", "registry", call).await

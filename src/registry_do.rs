@@ -50,7 +50,7 @@ pub struct Registry {
 impl DurableObject for Registry {
     fn new(state: State, _env: Env) -> Self {
         let database =
-            Database::open(state.storage().sql(), &schema::MIGRATIONS).map_err(|error| error.to_string());
+            Database::open(&state.storage(), &schema::MIGRATIONS).map_err(|error| error.to_string());
         Self { database }
     }
 

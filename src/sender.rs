@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde::Serialize;
 use varde_core::auth::AttemptStamp;
-use varde_core::delivery::LEASE_GRACE_MS;
+use varde_core::delivery::{LEASE_GRACE_MS, LOOK_AGAIN_MS, LOOK_UPS_MS, attempt_ms};
 use varde_core::enrollment::{Next, next_after};
 use varde_core::ids::{DeliveryId, EnrollmentId};
 use varde_core::outcome::Verdict;
@@ -41,8 +41,6 @@ use crate::{ambient, log, outbox, plan, platform};
 
 /// Background work of a Worker invocation ends this long after its answer.
 const BACKGROUND_MS: u64 = 30 * SECOND_MS;
-/// How long a settle waits for the workflow as it is now: the lease ends 5 s after the attempt's own time.
-const LOOK_AGAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// First gap between two tries to settle; doubles.
 const SETTLE_RETRY_MS: u64 = 100;
 /// Longest gap between two tries to settle.
@@ -143,19 +141,16 @@ impl Sender {
     async fn make_attempt(&self, errand: Errand) -> Option<Work> {
         let Ticket { delivery, lease, .. } = errand.ticket;
         let lease_ends = ambient::now().plus_ms(errand.terms.timeout_ms + LEASE_GRACE_MS);
-        let view = match directory::workflow(&self.env, &self.config, &self.home.workflow).await {
-            Ok(view) if view.uid == self.home.uid => view,
-            Ok(_) => return self.give_back(delivery, lease, "workflow_deleted", lease_ends).await,
-            Err(error) => return self.give_back(delivery, lease, error.code(), lease_ends).await,
+        let looked_up = within(Duration::from_millis(LOOK_UPS_MS), self.look_up(&errand)).await;
+        let ready = looked_up.unwrap_or(Err("registry_unreachable")).and_then(|found| {
+            let left_ms = self.budget_ms();
+            attempt_ms(errand.terms.timeout_ms, left_ms).map(|ms| (found, ms)).ok_or("no_time_left")
+        });
+        let ((view, secret), timeout_ms) = match ready {
+            Ok(ready) => ready,
+            Err(reason) => return self.give_back(delivery, lease, reason, lease_ends).await,
         };
-        if view.controls.pause_reason(&errand.action).is_some() {
-            return self.give_back(delivery, lease, "paused", lease_ends).await;
-        }
-        let secret = match self.secret_of(&errand, &view).await {
-            Ok(secret) => secret,
-            Err(error) => return self.give_back(delivery, lease, error.code(), lease_ends).await,
-        };
-        let trial = self.trial(&errand, &view, secret.as_ref());
+        let trial = self.trial(&errand, &view, secret.as_ref(), timeout_ms);
         let attempted = match trial.make(&self.tokens).await {
             Ok(attempted) => attempted,
             Err(error) => return self.give_back(delivery, lease, error.code(), lease_ends).await,
@@ -165,11 +160,28 @@ impl Sender {
         self.tell(&OutboxCall::Settle(settle), lease_ends).await
     }
 
+    /// What an attempt needs of the registry, or why it isn't made.
+    async fn look_up(
+        &self,
+        errand: &Errand,
+    ) -> std::result::Result<(Rc<WorkflowView>, Option<StoredSecret<Secret>>), &'static str> {
+        let view = match directory::workflow(&self.env, &self.config, &self.home.workflow).await {
+            Ok(view) if view.uid == self.home.uid => view,
+            Ok(_) => return Err("workflow_deleted"),
+            Err(error) => return Err(error.code()),
+        };
+        if view.controls.pause_reason(&errand.action).is_some() {
+            return Err("paused");
+        }
+        let secret = self.secret_of(errand, &view).await.map_err(|error| error.code())?;
+        Ok((view, secret))
+    }
+
     /// The workflow as it is after an attempt: somebody may have edited it while the endpoint took its time.
     async fn newest(&self, view: Rc<WorkflowView>) -> Rc<WorkflowView> {
-        let look_up = async { Ok(directory::workflow(&self.env, &self.config, &self.home.workflow).await) };
-        match within(LOOK_AGAIN_TIMEOUT, look_up).await {
-            Ok(Ok(Ok(newer))) if newer.uid == self.home.uid => newer,
+        let look_up = directory::workflow(&self.env, &self.config, &self.home.workflow);
+        match within(Duration::from_millis(LOOK_AGAIN_MS), look_up).await {
+            Ok(Ok(newer)) if newer.uid == self.home.uid => newer,
             _ => view,
         }
     }
@@ -179,12 +191,13 @@ impl Sender {
         errand: &'a Errand,
         view: &'a WorkflowView,
         secret: Option<&'a StoredSecret<Secret>>,
+        timeout_ms: u64,
     ) -> Trial<'a> {
         let Ticket { delivery, attempt: number, .. } = errand.ticket;
         Trial {
             auth: &errand.terms.auth,
             request: &errand.request,
-            timeout_ms: errand.terms.timeout_ms,
+            timeout_ms,
             stamp: AttemptStamp { delivery, number, now: ambient::now() },
             secret,
             others: view.secrets.values().collect(),

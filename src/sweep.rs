@@ -33,6 +33,7 @@ async fn check(env: &Env, one: Swept) -> Result<()> {
     for bulk in one.replays {
         let _: Acknowledged = outbox::call(env, uid, *shard, &OutboxCall::BulkReplay(bulk)).await?;
     }
-    let _: Acknowledged = outbox::call(env, uid, *shard, &OutboxCall::Check {}).await?;
+    let check = OutboxCall::Check { home: Some(one.home.clone()) };
+    let _: Acknowledged = outbox::call(env, uid, *shard, &check).await?;
     Ok(())
 }

@@ -63,7 +63,7 @@ impl DurableObject for TriggerEvents {
 
 impl TriggerEvents {
     async fn keep(&self, keep: Keep) -> Result<Kept> {
-        let database = Database::open(self.state.storage().sql(), &MIGRATIONS)?;
+        let database = Database::open(&self.state.storage(), &MIGRATIONS)?;
         let now = ambient::now();
         let refused = keep.event.reason.is_some();
         if keep.spaced && !Spacing::since(last_of(&database, refused)?).pass(now) {
@@ -113,7 +113,7 @@ impl TriggerEvents {
 
     /// The database, if there was ever an event.
     fn database(&self) -> Result<Option<Database>> {
-        Database::open_existing(self.state.storage().sql(), &MIGRATIONS)
+        Database::open_existing(&self.state.storage(), &MIGRATIONS)
     }
 
     async fn arm(&self, at: UnixMs) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Routes for the end-to-end tests: counters, panics on demand, rendering. Only with the feature `testing`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use varde_core::endpoint_url::EndpointUrl;
 use varde_core::preview::Draft;
@@ -21,11 +23,19 @@ pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Proble
     match rest {
         ["counters"] => Ok(Response::from_json(&metering::counters())?),
         ["fail-statement"] => {
-            metering::fail_statement(call.query("n").and_then(|n| n.parse().ok()).unwrap_or(0));
+            let n = call.query("n").and_then(|n| n.parse().ok()).unwrap_or(0);
+            let panics = call.query("panic").is_some();
+            let fault = if panics { metering::Fault::Panic } else { metering::Fault::Error };
+            metering::fail_statement(n, call.query("about"), fault);
             Ok(Response::ok("ordered")?)
         }
-        ["registry", state @ ("down" | "up")] => {
-            metering::take_registry_down(*state == "down");
+        ["registry", state @ ("down" | "up" | "slow")] => {
+            let ms = call.query("ms").and_then(|ms| ms.parse().ok()).unwrap_or(0);
+            metering::put_registry(match *state {
+                "down" => metering::Reach::Down,
+                "slow" => metering::Reach::Slow(Duration::from_millis(ms)),
+                _ => metering::Reach::Up,
+            });
             Ok(Response::ok("ordered")?)
         }
         ["clock"] => {
@@ -34,6 +44,10 @@ pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Proble
         }
         ["outbox", state @ ("down" | "up")] => {
             metering::take_outbox_down(*state == "down");
+            Ok(Response::ok("ordered")?)
+        }
+        ["slots", state @ ("silent" | "given")] => {
+            metering::silence_slots(*state == "silent");
             Ok(Response::ok("ordered")?)
         }
         ["until-fault"] => Ok(Response::from_json(&metering::until_fault())?),

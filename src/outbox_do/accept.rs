@@ -142,14 +142,21 @@ impl Outbox {
             return Ok(());
         }
         let controls = registry::register_outbox(&self.env, home).await?;
-        let database = self.database()?;
-        database.set_meta("home", &serde_json::to_string(home)?)?;
+        self.come_home(home)?;
         let mut memory = self.memory.borrow_mut();
-        memory.home = Some(home.clone());
         // Once the registry knows the outbox it pushes, and a push may be here before its answer.
         if controls.supersede(&memory.controls) {
-            database.set_meta("controls", &serde_json::to_string(&controls)?)?;
+            self.database()?.set_meta("controls", &serde_json::to_string(&controls)?)?;
             memory.controls = controls;
+        }
+        Ok(())
+    }
+
+    /// Whose outbox this is: by the first accept, or by the sweep where that was lost.
+    pub(super) fn come_home(&self, home: &Home) -> Result<()> {
+        if self.memory.borrow().home.is_none() {
+            self.database()?.set_meta("home", &serde_json::to_string(home)?)?;
+            self.memory.borrow_mut().home = Some(home.clone());
         }
         Ok(())
     }

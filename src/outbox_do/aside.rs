@@ -12,8 +12,8 @@ use super::ledger::Lane;
 use super::store::{DeliveryRow, Place, Readable};
 use crate::{ambient, log};
 
-/// Rows set aside that a start looks at: more would hold up its first call.
-const LOOKED_AT: u64 = 1_000;
+/// Rows set aside that one alarm looks at.
+const PAGE: u64 = 250;
 
 impl Outbox {
     /// A delivery to work on; one that can't be read is set aside, and is the reason why.
@@ -38,7 +38,11 @@ impl Outbox {
         let place = self.database()?.set_delivery_aside(id)?;
         if let Some(Place { action, lane, .. }) = &place {
             log::error_about("row_set_aside", id, &why.code());
-            self.memory.borrow_mut().ledger.changed_lane(action, *lane, Lane::SetAside);
+            let mut memory = self.memory.borrow_mut();
+            memory.ledger.changed_lane(action, *lane, Lane::SetAside);
+            if let Ok(id) = id.parse() {
+                memory.leased.remove(&id);
+            }
         }
         Ok(place)
     }
@@ -49,29 +53,28 @@ impl Outbox {
         self.database()?.set_enrollment_aside(&id.to_string())
     }
 
-    /// At the object's start: what an earlier version set aside goes on, if this one can read it.
-    pub(super) fn take_up_once(&self) -> Result<()> {
-        if self.taken_up.get() {
-            return Ok(());
-        }
-        let now = ambient::now();
-        self.atomically(|| {
-            for row in self.database()?.take_up(now, LOOKED_AT)? {
-                let Some(lane) = Lane::of(&row.delivery.state) else { continue };
-                {
-                    let ledger = &mut self.memory.borrow_mut().ledger;
-                    ledger.changed_lane(&row.action, Lane::SetAside, lane);
-                    ledger.account(&row.action).earliest_due = None;
-                }
-                if row.place.is_some() {
-                    self.move_line(&row.action, &row.record, now)?;
-                }
+    /// Whether rows that were set aside before the object started haven't been looked at.
+    pub(super) fn may_take_up(&self) -> bool {
+        self.looked_at.borrow().is_some()
+    }
+
+    /// One page of what was set aside before the object started goes on, as far as this version can read it.
+    /// Tells up to where it came, if there is more.
+    pub(super) fn take_up(&self, now: UnixMs) -> Result<Option<String>> {
+        let Some(after) = self.looked_at.borrow().clone() else { return Ok(None) };
+        let (rows, last) = self.database()?.take_up(&after, PAGE, now)?;
+        for row in rows {
+            let Some(lane) = Lane::of(&row.delivery.state) else { continue };
+            {
+                let ledger = &mut self.memory.borrow_mut().ledger;
+                ledger.changed_lane(&row.action, Lane::SetAside, lane);
+                ledger.account(&row.action).earliest_due = None;
             }
-            self.memory.borrow_mut().advancing = self.database()?.first_advance()?.is_some();
-            Ok(())
-        })?;
-        self.taken_up.set(true);
-        Ok(())
+            if row.place.is_some() {
+                self.move_line(&row.action, &row.record, now)?;
+            }
+        }
+        Ok(last)
     }
 
     /// A delivery as far as it can be read, out of all lanes that go on, for a person to cancel it.

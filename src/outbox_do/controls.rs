@@ -12,6 +12,7 @@ use worker::Result;
 use super::ledger::Lane;
 use super::protocol::Acknowledged;
 use super::retention::Forgetting;
+use super::store::DeliveryRow;
 use super::{Outbox, Settled};
 use crate::patience::within;
 use crate::{ambient, log, registry};
@@ -39,7 +40,8 @@ impl Outbox {
                 self.database()?.set_meta("untold", "[]")?;
             }
         }
-        self.atomically(|| self.align(ambient::now()))?;
+        // What fails is logged, and the alarm's.
+        self.align(&mut false, ambient::now());
         self.arm_for_open_work().await?;
         Ok(Acknowledged {})
     }
@@ -86,29 +88,35 @@ impl Outbox {
     }
 
     /// One step towards rows that agree with the controls.
-    pub(super) fn align(&self, now: UnixMs) -> Result<()> {
+    pub(super) fn align(&self, failed: &mut bool, now: UnixMs) {
         if self.memory.borrow().controls.cancel_open {
-            self.cancel_waiting(STEP)?;
+            self.cancel_waiting(failed, STEP, now);
         }
         for (action, lane, event) in self.misplaced() {
             if lane == Lane::SetAside {
-                for id in self.database()?.aside(&action, STEP)? {
-                    self.cancel_aside(&id, &action, now)?;
-                }
+                let ids = self.drain_part(failed, || self.database()?.aside(&action, STEP));
+                self.drain_each(failed, &ids, String::clone, |id| self.cancel_aside(id, &action, now));
                 continue;
             }
-            for mut row in self.waking(lane, &action, UnixMs(u64::MAX), STEP)? {
-                if event == Event::Cancel {
-                    self.cancel_by_id(row.id, now)?;
-                    continue;
-                }
-                let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
-                if let Ok(step) = row.delivery.step(&event, at) {
-                    self.store_step(&mut row, step, Settled::default(), now)?;
-                }
-            }
+            let rows = self.drain_part(failed, || self.waking(lane, &action, UnixMs(u64::MAX), STEP));
+            self.drain_each(
+                failed,
+                &rows,
+                |row| row.id.to_string(),
+                |row| match event {
+                    Event::Cancel => self.cancel_by_id(row.id, now),
+                    _ => self.put_in_line(row.clone(), &event, now),
+                },
+            );
         }
-        Ok(())
+    }
+
+    fn put_in_line(&self, mut row: DeliveryRow, event: &Event<'_>, now: UnixMs) -> Result<()> {
+        let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
+        match row.delivery.step(event, at) {
+            Ok(step) => self.store_step(&mut row, step, Settled::default(), now),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Which lanes hold deliveries that the controls want elsewhere, and what brings them there.

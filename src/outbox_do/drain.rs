@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use varde_core::breaker::Breaker;
 use varde_core::delivery::{Circumstances, Event};
 use varde_core::slug::Slug;
@@ -13,7 +13,9 @@ use varde_core::time::{SECOND_MS, UnixMs};
 use worker::Result;
 
 use super::ledger::Lane;
-use super::protocol::{HandOver, Return, Work};
+use super::protocol::{HandOver, Return, Ticket, Work};
+use super::settle::Due;
+use super::store::DeliveryRow;
 use super::{LEASES_PER_ACTION, LEASES_PER_CALL, Outbox, Settled};
 use crate::patience::within;
 use crate::{ambient, log, sender};
@@ -59,21 +61,27 @@ impl Outbox {
         #[cfg(feature = "testing")]
         assert!(!self.panic_in_alarm.take(), "asked to panic in the alarm");
         let (now, mut failed) = (ambient::now(), false);
-        self.drain_part(&mut failed, || self.end_leases(now))?;
-        self.drain_part(&mut failed, || self.align(now))?;
-        self.drain_part(&mut failed, || self.replay_on(now))?;
+        self.take_up_more(&mut failed, now)?;
+        self.end_leases(&mut failed, now);
+        self.align(&mut failed, now);
+        self.drain_part(&mut failed, || self.replay_on(now));
         self.tell_registry().await?;
-        self.ask_for_slots().await?;
-        let now = ambient::now();
-        let mut work = self.drain_part(&mut failed, || self.take_steps(now))?;
-        let room = (HAND_OVERS_PER_ALARM * LEASES_PER_CALL).saturating_sub(work.len());
-        work.append(&mut self.drain_part(&mut failed, || self.take_leases(room, now))?);
+        let mut room = HAND_OVERS_PER_ALARM * LEASES_PER_CALL;
+        let mut work = self.take_steps(&mut failed, ambient::now())?;
+        room = room.saturating_sub(work.len());
+        let leases = self.take_leases(&mut failed, room, ambient::now());
+        room = room.saturating_sub(leases.len());
+        work.extend(leases);
+        // What needs no slot doesn't wait for those that do.
+        let (handed_over, asked) = join(self.hand_over(work), self.ask_for_slots()).await;
+        handed_over.and(asked)?;
+        let work = self.take_leases(&mut failed, room, ambient::now());
         self.hand_over(work).await?;
         // Again, for what is still due: the alarm then stands at a slot.
         self.ask_for_slots().await?;
         let now = ambient::now();
         self.database()?.prune_idempotency(now, KEYS_PER_ALARM)?;
-        self.drain_part(&mut failed, || self.forget(now))?;
+        self.drain_part(&mut failed, || self.forget(now));
         // No await between the look at the rows and the alarm: the alarm says what the rows say.
         let next = self.next_wake(now)?;
         // What failed is due still, and would ring again at once.
@@ -87,14 +95,38 @@ impl Outbox {
 
     /// Does one part of the alarm's work. What fails is undone, logged and tried again later; the other parts
     /// go on, so that what spoils one doesn't stop them.
-    fn drain_part<T: Default>(&self, failed: &mut bool, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.atomically(work).or_else(|error| {
+    pub(super) fn drain_part<T: Default>(&self, failed: &mut bool, work: impl FnOnce() -> Result<T>) -> T {
+        self.atomically(work).unwrap_or_else(|error| {
             log::error("alarm_failed", &error);
             *failed = true;
-            // What it did to the counts was rolled back in the rows.
-            self.reload()?;
-            Ok(T::default())
+            T::default()
         })
+    }
+
+    /// The same with many things in one transaction; when that fails, with each in its own, so that only those
+    /// wait that it fails with.
+    pub(super) fn drain_each<I, T>(
+        &self,
+        failed: &mut bool,
+        things: &[I],
+        name: impl Fn(&I) -> String,
+        work: impl Fn(&I) -> Result<T>,
+    ) -> Vec<T> {
+        if things.is_empty() {
+            return Vec::new();
+        }
+        if let Ok(done) = self.atomically(|| things.iter().map(&work).collect()) {
+            return done;
+        }
+        let alone = |thing| {
+            let done = self.atomically(|| work(thing));
+            done.inspect_err(|error| {
+                log::error_about("alarm_failed", &name(thing), error);
+                *failed = true;
+            })
+            .ok()
+        };
+        things.iter().filter_map(alone).collect()
     }
 
     /// When the alarm must ring next: the first due or lease end or next step or clean-up among what may go
@@ -133,7 +165,7 @@ impl Outbox {
                 consider(database.first_waking(Lane::InFlight, &action)?);
             }
         }
-        if self.out_of_line() || self.replays_go_on() {
+        if self.out_of_line() || self.replays_go_on() || self.may_take_up() {
             consider(Some(now));
         }
         if !self.memory.borrow().untold.is_empty() {
@@ -142,42 +174,62 @@ impl Outbox {
         Ok(wake)
     }
 
-    /// Leases whose senders didn't come back.
-    fn end_leases(&self, now: UnixMs) -> Result<()> {
-        for action in self.actions_where(|account| account.in_flight > 0) {
-            for mut row in self.waking(Lane::InFlight, &action, now, LEASE_ENDS_PER_ALARM)? {
-                let at = Circumstances { now, dice: ambient::fraction(), policy: &row.terms.retry };
-                let Ok(step) = row.delivery.step(&Event::LeaseEnded, at) else { continue };
-                self.store_step(&mut row, step, Settled::default(), now)?;
-                if !row.delivery.state.is_open() {
-                    self.conclude(&row, None, 0, now)?;
-                }
-            }
+    /// A page of what was set aside before the object started.
+    fn take_up_more(&self, failed: &mut bool, now: UnixMs) -> Result<()> {
+        if self.may_take_up()
+            && let Some(last) = self.drain_part(failed, || self.take_up(now).map(Some))
+        {
+            self.looked_at.replace(last);
+            self.memory.borrow_mut().advancing = self.database()?.first_advance()?.is_some();
         }
         Ok(())
     }
 
-    /// Next steps and reports that are due.
-    fn take_steps(&self, now: UnixMs) -> Result<Vec<Work>> {
-        let mut work = Vec::new();
-        for row in self.database()?.enrollments_to_advance(now, ADVANCES_PER_ALARM)? {
-            work.extend(self.advance_work(row.id, now)?);
+    /// Leases whose senders didn't come back.
+    fn end_leases(&self, failed: &mut bool, now: UnixMs) {
+        for action in self.actions_where(|account| account.in_flight > 0) {
+            let rows =
+                self.drain_part(failed, || self.waking(Lane::InFlight, &action, now, LEASE_ENDS_PER_ALARM));
+            self.drain_each(failed, &rows, name, |row| self.end_lease(row.clone(), now));
         }
-        work.append(&mut self.reports_due(now)?);
-        Ok(work)
+    }
+
+    fn end_lease(&self, mut row: DeliveryRow, now: UnixMs) -> Result<()> {
+        let at = Circumstances { now, dice: ambient::fraction(), policy: &row.terms.retry };
+        let Ok(step) = row.delivery.step(&Event::LeaseEnded, at) else { return Ok(()) };
+        self.store_step(&mut row, step, Settled::default(), now)?;
+        if row.delivery.state.is_open() {
+            return Ok(());
+        }
+        self.conclude(&row, None, now).map(drop)
+    }
+
+    /// Next steps and reports that are due.
+    fn take_steps(&self, failed: &mut bool, now: UnixMs) -> Result<Vec<Work>> {
+        let database = self.database()?;
+        let rows = self.drain_part(failed, || database.enrollments_to_advance(now, ADVANCES_PER_ALARM));
+        let steps =
+            self.drain_each(failed, &rows, |row| row.id.to_string(), |row| self.advance_work(row.id, now));
+        let reports = self.drain_part(failed, || self.reports_due(now));
+        Ok(steps.into_iter().flatten().chain(reports).collect())
     }
 
     /// Leases that are due, a fair share of `room` from each action.
-    fn take_leases(&self, room: usize, now: UnixMs) -> Result<Vec<Work>> {
+    fn take_leases(&self, failed: &mut bool, room: usize, now: UnixMs) -> Vec<Work> {
         let mut work = Vec::new();
         let actions = self.actions_with_due(now);
         let share = room / actions.len().max(1);
         for action in actions {
             let room = self.memory.borrow_mut().ledger.account(&action).room(now);
             let limit = share.min(room as usize);
-            work.extend(self.take_due(&action, limit, now, &|_| true)?.into_iter().map(Work::Send));
+            let Due { rows, all } = self.drain_part(failed, || self.due(&action, limit, now));
+            let leases = self.drain_each(failed, &rows, name, |row| self.lease(&mut row.clone(), now));
+            if all {
+                self.drain_part(failed, || self.note_earliest(&action));
+            }
+            work.extend(leases.into_iter().flatten().map(Work::Send));
         }
-        Ok(work)
+        work
     }
 
     /// Gives work to senders, six pieces each, and takes back what none would take.
@@ -199,18 +251,16 @@ impl Outbox {
                 Ok(Ok(())) => continue,
                 // Somebody may be at work on it: the leases' ends will tell.
                 Err(late) => {
-                    log::error("sender_silent", &late);
+                    for ticket in tickets(hand_over) {
+                        log::error_about("sender_silent", &ticket.delivery.to_string(), &late);
+                    }
                     continue;
                 }
                 Ok(Err(error)) => error,
             };
-            log::error("sender_unreachable", &error);
-            for piece in &hand_over.work {
-                if let Work::Send(lease) = piece {
-                    let (delivery, lease) = (lease.ticket.delivery, lease.ticket.lease);
-                    self.take_back(&Return { delivery, lease, reason: "sender_unreachable".to_owned() })
-                        .await?;
-                }
+            for &Ticket { delivery, lease, .. } in tickets(hand_over) {
+                log::error_about("sender_unreachable", &delivery.to_string(), &error);
+                self.take_back(&Return { delivery, lease, reason: "sender_unreachable".to_owned() }).await?;
             }
         }
         Ok(())
@@ -226,4 +276,15 @@ impl Outbox {
             .map(|(action, _)| action.clone())
             .collect()
     }
+}
+
+fn tickets(hand_over: &HandOver) -> impl Iterator<Item = &Ticket> {
+    hand_over.work.iter().filter_map(|piece| match piece {
+        Work::Send(lease) => Some(&lease.ticket),
+        Work::Advance(_) | Work::Report(_) => None,
+    })
+}
+
+fn name(row: &DeliveryRow) -> String {
+    row.id.to_string()
 }

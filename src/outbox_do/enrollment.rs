@@ -13,7 +13,7 @@ use super::Outbox;
 use super::accept::{Created, Creation, Owner};
 use super::protocol::{Advance, AdvanceWork, Planned, SettleReply, Then, Work};
 use super::store::{After, Course, DeliveryRow, EnrollmentRow};
-use crate::ambient;
+use crate::{ambient, log};
 
 /// How long a sender has to render a next step before another one is asked.
 const ADVANCE_MS: u64 = 35 * SECOND_MS;
@@ -25,7 +25,6 @@ impl Outbox {
         &self,
         row: &DeliveryRow,
         then: Option<&Then>,
-        budget_ms: u64,
         now: UnixMs,
     ) -> Result<Option<Work>> {
         if let Some(replay) = row.replay {
@@ -35,7 +34,7 @@ impl Outbox {
         let delivered = matches!(row.delivery.state, State::Delivered { .. });
         let after = After { action: row.action.clone(), delivered, ordered: row.place.is_some() };
         match then {
-            Some(then) => self.go_on(row.enrollment, &row.record, after, then, budget_ms, now),
+            Some(then) => self.go_on(row.enrollment, &row.record, after, then, now),
             None => self.ended(row.enrollment, after, now).map(|()| None),
         }
     }
@@ -55,7 +54,6 @@ impl Outbox {
         record: &str,
         after: After,
         then: &Then,
-        budget_ms: u64,
         now: UnixMs,
     ) -> Result<Option<Work>> {
         let next = match then {
@@ -76,8 +74,7 @@ impl Outbox {
         }
         match next {
             Some(Created { ended: true, .. }) => self.advance_work(id, now),
-            Some(Created { ended: false, .. }) => self.due_work(budget_ms, now),
-            None => Ok(None),
+            Some(Created { ended: false, .. }) | None => Ok(None),
         }
     }
 
@@ -104,7 +101,12 @@ impl Outbox {
     /// The answer to an [`AdvanceWork`]. Safe to repeat: the second time there is nothing to advance.
     pub(super) async fn advance(&self, advance: Advance) -> Result<SettleReply> {
         let now = ambient::now();
-        let reply = self.atomically(|| self.advance_rows(&advance, now))?;
+        let mut reply = self.atomically(|| self.advance_rows(&advance, now))?;
+        if reply.ignored.is_none() && reply.work.is_none() {
+            // Apart from it: what can't be given to this sender shall not undo the step.
+            let more = self.atomically(|| self.due_work(advance.budget_ms, now));
+            reply.work = more.inspect_err(|error| log::error("no_more_work", error)).ok().flatten();
+        }
         self.arm_for_open_work().await?;
         Ok(reply)
     }
@@ -122,10 +124,7 @@ impl Outbox {
             course.after = None;
             None
         })?;
-        let mut work = self.go_on(row.id, &row.record, after, &advance.then, advance.budget_ms, now)?;
-        if work.is_none() {
-            work = self.due_work(advance.budget_ms, now)?;
-        }
+        let work = self.go_on(row.id, &row.record, after, &advance.then, now)?;
         Ok(SettleReply { ignored: None, work })
     }
 
@@ -172,15 +171,23 @@ impl Outbox {
     }
 
     /// The workflow is deleted: what waits for its next step ends, too.
-    pub(super) fn cancel_waiting(&self, limit: usize) -> Result<()> {
-        for row in self.database()?.enrollments_to_advance(UnixMs(u64::MAX), limit)? {
-            self.end_early(row.id, "canceled", None)?;
-            if let Some(After { action, ordered: true, .. }) = &row.course.after {
-                self.move_line(action, &row.record, ambient::now())?;
-            }
-        }
-        self.memory.borrow_mut().advancing = self.database()?.first_advance()?.is_some();
-        Ok(())
+    pub(super) fn cancel_waiting(&self, failed: &mut bool, limit: usize, now: UnixMs) {
+        let rows =
+            self.drain_part(failed, || self.database()?.enrollments_to_advance(UnixMs(u64::MAX), limit));
+        self.drain_each(
+            failed,
+            &rows,
+            |row| row.id.to_string(),
+            |row| {
+                self.end_early(row.id, "canceled", None)?;
+                match &row.course.after {
+                    Some(After { action, ordered: true, .. }) => self.move_line(action, &row.record, now),
+                    _ => Ok(()),
+                }
+            },
+        );
+        let first = self.drain_part(failed, || self.database()?.first_advance());
+        self.memory.borrow_mut().advancing = first.is_some();
     }
 
     /// The enrollment ends, whatever its workflow has left: `failed` or `canceled`.

@@ -48,7 +48,11 @@ pub enum OutboxCall {
     /// How much is open; answered by [`OpenCount`].
     OpenCount {},
     /// Look after yourself: is the alarm where it must be? Answered by [`Acknowledged`].
-    Check {},
+    Check {
+        /// Whose outbox it is, if it doesn't know any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        home: Option<Home>,
+    },
     /// One page of deliveries, newest first; answered by [`Page`].
     Deliveries(Query),
     /// One page of enrollments, newest first; answered by [`Page`].
@@ -550,7 +554,7 @@ mod tests {
             &OutboxCall::Controls(Controls { version: 2, ..Controls::default() }),
             r#"{"controls":{"version":2}}"#,
         );
-        pinned(&OutboxCall::Check {}, r#"{"check":{}}"#);
+        pinned(&OutboxCall::Check { home: None }, r#"{"check":{}}"#);
         pinned(
             &OutboxCall::Return(Return { delivery, lease: 1, reason: "paused".to_owned() }),
             &format!(r#"{{"return":{{"delivery":"{delivery}","lease":1,"reason":"paused"}}}}"#),

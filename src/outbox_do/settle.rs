@@ -19,6 +19,14 @@ use crate::{ambient, metering};
 /// What must be left of a sender's time beyond an attempt's timeout: to settle it.
 const SETTLE_MARGIN_MS: u64 = 2 * SECOND_MS;
 
+/// Deliveries that are due.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    pub rows: Vec<DeliveryRow>,
+    /// Whether these are all.
+    pub all: bool,
+}
+
 impl Outbox {
     /// The rows of a settle: the delivery's end and its enrollment's next step stand or fall together.
     pub(super) fn settle_rows(&self, settle: &Settle, now: UnixMs) -> Result<(SettleReply, Moved)> {
@@ -39,15 +47,10 @@ impl Outbox {
         self.store_step(&mut row, step, settled, now)?;
         let mut work = None;
         if !row.delivery.state.is_open() {
-            work = self.conclude(&row, Some(&settle.then), settle.budget_ms, now)?;
-        }
-        if work.is_none() {
-            work = self.due_work(settle.budget_ms, now)?;
+            work = self.conclude(&row, Some(&settle.then), now)?;
         }
         let mut moved = Moved { wakes_at: row.delivery.state.wakes_at(), made_room, settled: true };
-        if let Some(Work::Send(lease)) = &work {
-            moved.wake(Some(now.plus_ms(lease.ticket.lease_ms)));
-        }
+        moved.wake_after(work.as_ref(), now);
         Ok((SettleReply { ignored: None, work }, moved))
     }
 
@@ -132,43 +135,47 @@ impl Outbox {
 
     /// A due delivery for a sender that has `budget_ms` left.
     pub(super) fn due_work(&self, budget_ms: u64, now: UnixMs) -> Result<Option<Work>> {
-        for action in self.actions_with_due(now) {
+        let mut actions = self.actions_with_due(now);
+        // In turn, so that none that always has something due keeps all senders.
+        let last = self.memory.borrow().served.clone();
+        let served = last.map_or(0, |last| actions.partition_point(|action| *action <= last));
+        actions.rotate_left(served);
+        for action in actions {
             let fits = |row: &DeliveryRow| row.terms.timeout_ms + SETTLE_MARGIN_MS <= budget_ms;
-            if let Some(lease) = self.take_due(&action, 1, now, &fits)?.pop() {
+            let Due { rows, all } = self.due(&action, 1, now)?;
+            let lease = match rows.into_iter().next() {
+                Some(mut row) if fits(&row) => self.lease(&mut row, now)?,
+                _ => None,
+            };
+            if all {
+                self.note_earliest(&action)?;
+            }
+            if let Some(lease) = lease {
+                self.memory.borrow_mut().served = Some(action);
                 return Ok(Some(Work::Send(lease)));
             }
         }
         Ok(None)
     }
 
-    /// Leases out up to `limit` due deliveries of an action that `fit`, longest waiting first.
-    pub(super) fn take_due(
-        &self,
-        action: &Slug,
-        limit: usize,
-        now: UnixMs,
-        fits: &dyn Fn(&DeliveryRow) -> bool,
-    ) -> Result<Vec<Lease>> {
+    /// Up to `limit` due deliveries of an action that may be leased out now, longest waiting first.
+    pub(super) fn due(&self, action: &Slug, limit: usize, now: UnixMs) -> Result<Due> {
         let limit = limit.min(self.slots(action, now)?);
         if limit == 0 {
-            return Ok(Vec::new());
+            return Ok(Due::default());
         }
         metering::begin_take();
         let rows = self.waking(Lane::Scheduled, action, now, limit)?;
-        let found = rows.len();
-        let mut leases = Vec::with_capacity(found);
-        for mut row in rows.into_iter().filter(|row| fits(row)) {
-            self.excuse(&mut row, now)?;
-            leases.extend(self.lease(&mut row, now)?);
-        }
-        if found < limit {
-            // Also where some were set aside: the index knows.
-            let earliest =
-                self.database()?.first_waking(Lane::Scheduled, action)?.unwrap_or(UnixMs(u64::MAX));
-            self.memory.borrow_mut().ledger.account(action).earliest_due = Some(earliest);
-        }
-        metering::end_take(found);
-        Ok(leases)
+        metering::end_take(rows.len());
+        let all = rows.len() < limit;
+        Ok(Due { rows, all })
+    }
+
+    /// All that was due has been leased out: when there is more to do the index knows.
+    pub(super) fn note_earliest(&self, action: &Slug) -> Result<()> {
+        let earliest = self.database()?.first_waking(Lane::Scheduled, action)?.unwrap_or(UnixMs(u64::MAX));
+        self.memory.borrow_mut().ledger.account(action).earliest_due = Some(earliest);
+        Ok(())
     }
 
     /// A delivery that waited at a circuit breaker has an attempt left, whatever the time is.
@@ -187,6 +194,7 @@ impl Outbox {
 
     /// Leases out one delivery; `None` when the step ends it instead, because its window went by.
     pub(super) fn lease(&self, row: &mut DeliveryRow, now: UnixMs) -> Result<Option<Lease>> {
+        self.excuse(row, now)?;
         let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
         let event = Event::Lease { lease_ms: row.terms.timeout_ms + LEASE_GRACE_MS };
         let Ok(step) = row.delivery.step(&event, at) else { return Ok(None) };
@@ -197,7 +205,7 @@ impl Outbox {
         };
         self.store_step(row, step, Settled::default(), now)?;
         if !row.delivery.state.is_open() {
-            self.conclude(row, None, 0, now)?;
+            self.conclude(row, None, now)?;
             return Ok(None);
         }
         self.use_slot(&row.action);

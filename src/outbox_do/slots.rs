@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use varde_core::rate::{Grant, Pacer, RateLimit};
 use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
@@ -11,7 +12,7 @@ use worker::Result;
 use super::Outbox;
 use super::protocol::{OutboxCall, WantSlots};
 use crate::patience::within;
-use crate::{ambient, log, outbox};
+use crate::{ambient, log, metering, outbox};
 
 /// The shard that gives slots away.
 const PACING_SHARD: u8 = 0;
@@ -69,26 +70,36 @@ impl Outbox {
             return Ok(());
         }
         let now = ambient::now();
+        let mut questions = Vec::new();
         for action in self.actions_with_due(now) {
             let Some(limit) = self.limit_of(&action) else { continue };
             let waits = self.memory.borrow().ask_at.get(&action).is_some_and(|at| *at > now);
             let wanted = self.due_count(&action, now)?;
-            if waits || wanted == 0 || !self.is_used_up(&action) {
-                continue;
-            }
-            let want =
-                OutboxCall::Slots(WantSlots { action: action.clone(), shard: home.shard, wanted, limit });
-            let asked = outbox::call(&self.env, &home.uid, PACING_SHARD, &want);
-            match within(TIMEOUT, asked).await.unwrap_or_else(|late| Err(late.into())) {
-                Ok(grant) => self.take_over(&action, grant, ambient::now()),
-                Err(error) => {
-                    log::error("no_slots", &error);
-                    let again = ambient::now().plus_ms(ASK_AGAIN_MS);
-                    self.memory.borrow_mut().ask_at.insert(action, again);
-                }
+            if !waits && wanted > 0 && self.is_used_up(&action) {
+                questions.push(WantSlots { action, shard: home.shard, wanted, limit });
             }
         }
+        // Side by side: a shard 0 that doesn't answer costs its time once.
+        let uid = &home.uid;
+        join_all(questions.into_iter().map(|want| self.ask_for(uid, want))).await;
         Ok(())
+    }
+
+    async fn ask_for(&self, uid: &str, want: WantSlots) {
+        let action = want.action.clone();
+        let message = OutboxCall::Slots(want);
+        let asked = async {
+            metering::slots_are_awaited().await;
+            outbox::call(&self.env, uid, PACING_SHARD, &message).await
+        };
+        match within(TIMEOUT, asked).await.unwrap_or_else(|late| Err(late.into())) {
+            Ok(grant) => self.take_over(&action, grant, ambient::now()),
+            Err(error) => {
+                log::error_about("no_slots", &action, &error);
+                let again = ambient::now().plus_ms(ASK_AGAIN_MS);
+                self.memory.borrow_mut().ask_at.insert(action, again);
+            }
+        }
     }
 
     fn take_over(&self, action: &Slug, grant: Grant, now: UnixMs) {

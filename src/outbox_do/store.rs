@@ -261,7 +261,14 @@ impl Database {
     pub fn counters(&self) -> Result<Vec<(Slug, Totals)>> {
         let mut counters = Vec::new();
         for mut row in self.rows("SELECT action, counts FROM counters", vec![])? {
-            let (action, counts) = (slug(&row.text()?)?, row.text()?);
+            let (action, counts) = (row.text()?, row.text()?);
+            let action = match slug(&action) {
+                Ok(action) => action,
+                Err(error) => {
+                    log::error("action_unreadable", &error);
+                    continue;
+                }
+            };
             let totals = match serde_json::from_str(&counts) {
                 Ok(totals) => totals,
                 Err(error) => {

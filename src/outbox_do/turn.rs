@@ -11,7 +11,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::WorkerGlobalScope;
 use worker::{Error, Result};
 
-use super::protocol::{Accept, AcceptReply, Accepted, Settle, SettleReply};
+use super::protocol::{Accept, AcceptReply, Accepted, Settle, SettleReply, Work};
 use super::{LEASES_PER_CALL, Outbox};
 use crate::{ambient, log};
 
@@ -52,6 +52,13 @@ impl Moved {
     /// The alarm must ring by then.
     pub fn wake(&mut self, at: Option<UnixMs>) {
         self.wakes_at = [self.wakes_at, at].into_iter().flatten().min();
+    }
+
+    /// The alarm must ring when the lease ends that a sender gets.
+    pub fn wake_after(&mut self, work: Option<&Work>, now: UnixMs) {
+        if let Some(Work::Send(lease)) = work {
+            self.wake(Some(now.plus_ms(lease.ticket.lease_ms)));
+        }
     }
 }
 
@@ -97,13 +104,9 @@ impl Outbox {
         } else {
             Err(failed())
         };
-        let (replies, moved) = if let Ok(done) = together {
-            done
-        } else {
-            if many {
-                self.reload()?;
-            }
-            self.do_all(&calls, true, now)?
+        let (replies, moved) = match together {
+            Ok(done) => done,
+            Err(_) => self.do_all(&calls, true, now)?,
         };
         self.arm_after(&moved, now).await?;
         for (call, reply) in calls.into_iter().zip(replies) {
@@ -124,18 +127,35 @@ impl Outbox {
         for call in calls {
             replies.push(match call {
                 Call::Accept(accept, _) => Reply::Accept(self.do_accept(accept, alone, now, &mut moved)?),
-                Call::Settle(settle, _) => match self.part(alone, || self.settle_rows(settle, now))? {
-                    Some((reply, settled)) => {
-                        moved.wake(settled.wakes_at);
-                        moved.made_room |= settled.made_room;
-                        moved.settled |= settled.settled;
-                        Reply::Settle(reply)
-                    }
+                Call::Settle(settle, _) => match self.do_settle(settle, alone, now, &mut moved)? {
+                    Some(reply) => Reply::Settle(reply),
                     None => Reply::Failed,
                 },
             });
         }
         Ok((replies, moved))
+    }
+
+    fn do_settle(
+        &self,
+        settle: &Settle,
+        alone: bool,
+        now: UnixMs,
+        moved: &mut Moved,
+    ) -> Result<Option<SettleReply>> {
+        let id = settle.delivery.to_string();
+        let Some((mut reply, settled)) = self.part(alone, &id, || self.settle_rows(settle, now))? else {
+            return Ok(None);
+        };
+        moved.wake(settled.wakes_at);
+        moved.made_room |= settled.made_room;
+        moved.settled |= settled.settled;
+        if settled.settled && reply.work.is_none() {
+            // A part by itself: what it can't give shall not undo what has ended.
+            reply.work = self.part(alone, &id, || self.due_work(settle.budget_ms, now))?.flatten();
+            moved.wake_after(reply.work.as_ref(), now);
+        }
+        Ok(Some(reply))
     }
 
     fn do_accept(&self, accept: &Accept, alone: bool, now: UnixMs, moved: &mut Moved) -> Result<AcceptReply> {
@@ -144,7 +164,7 @@ impl Outbox {
         let most = accept.leases.min(LEASES_PER_CALL);
         for new in &accept.enrollments {
             let lease = reply.leases.len() < most;
-            let one = self.part(alone, || self.accept_one(new, lease, now))?;
+            let one = self.part(alone, &new.id.to_string(), || self.accept_one(new, lease, now))?;
             // One that can't be stored doesn't hold up the others.
             let (result, created) = one.unwrap_or((Accepted::Failed, None));
             reply.results.push(result);
@@ -156,25 +176,12 @@ impl Outbox {
         Ok(reply)
     }
 
-    /// A part of a turn. Alone, its failure is its own: `None`, and nothing of it stays.
-    fn part<T>(&self, alone: bool, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    /// A part of a turn, about `id`. Alone, its failure is its own: `None`, and nothing of it stays.
+    fn part<T>(&self, alone: bool, id: &str, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
         if !alone {
             return work().map(Some);
         }
-        match self.atomically(work) {
-            Ok(done) => Ok(Some(done)),
-            Err(error) => {
-                log::error("write_failed", &error);
-                self.reload()?;
-                Ok(None)
-            }
-        }
-    }
-
-    /// What was done to the counts was rolled back in the rows: they are taken anew.
-    pub(super) fn reload(&self) -> Result<()> {
-        let armed = self.memory.borrow().armed;
-        self.load(armed)
+        Ok(self.atomically(work).inspect_err(|error| log::error_about("write_failed", id, error)).ok())
     }
 }
 

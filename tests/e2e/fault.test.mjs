@@ -24,12 +24,13 @@ async function faultCame() {
 }
 
 describe("a statement that fails", () => {
-  it("loses nothing, wherever it stands between an accept and the last settle", async (t) => {
-    const first = receiver.endpoint("/first", { status: 200, headers: { "content-type": "application/json" }, body: "{}" });
-    const second = receiver.endpoint("/second");
+  for (const how of ["error", "panic"]) it(`with ${how === "error" ? "an error" : "a panic"} loses nothing, wherever it stands between an accept and the last settle`, async (t) => {
+    const faulty = `faulty-${how}`;
+    const first = receiver.endpoint(`/first-${how}`, { status: 200, headers: { "content-type": "application/json" }, body: "{}" });
+    const second = receiver.endpoint(`/second-${how}`);
     // A short timeout, so that a settle that failed is soon a lost lease and made again.
     const action = { type: "webhook", method: "POST", timeout_ms: 1_000, retry: quickly };
-    await api.workflow("faulty", {
+    await api.workflow(faulty, {
       name: "Two steps",
       object_type: "contact",
       actions: [
@@ -38,13 +39,13 @@ describe("a statement that fails", () => {
       ],
     });
     // Fills the directory's cache and registers the outbox: the faults are for what comes after.
-    const ids = [(await api.enroll("faulty", contact("warm"))).id];
-    await api.drained("faulty");
+    const ids = [(await api.enroll(faulty, contact("warm"))).id];
+    await api.drained(faulty);
 
     let faults = 0;
     for (let n = 1; n <= STATEMENTS; n++) {
-      await api.done("POST", `/__testing/fail-statement?n=${n}`);
-      const { status, body } = await api.call("POST", "/v1/workflows/faulty/enrollments", { json: { record: contact(`${n}`) } });
+      await api.done("POST", `/__testing/fail-statement?n=${n}${how === "panic" ? "&panic" : ""}`);
+      const { status, body } = await api.call("POST", `/v1/workflows/${faulty}/enrollments`, { json: { record: contact(`${n}`) } });
       assert.ok(status === 202 || status === 503, `${status}`);
       if (status === 202) ids.push(body.id);
       // A look at the outbox would run statements, too, so the endpoint is watched instead.
@@ -55,8 +56,8 @@ describe("a statement that fails", () => {
     t.diagnostic(`${faults} faults met a call`);
     assert.ok(faults >= 8, `${faults} faults met a call`);
 
-    const stats = await api.drained("faulty");
-    const enrollments = await api.all("/v1/workflows/faulty/enrollments");
+    const stats = await api.drained(faulty);
+    const enrollments = await api.all(`/v1/workflows/${faulty}/enrollments`);
     for (const id of ids) {
       const enrollment = enrollments.find((one) => one.id === id);
       assert.ok(enrollment, `${id} is known`);

@@ -21,6 +21,14 @@ pub use state::State;
 pub const MAX_ATTEMPTS: u32 = 1_000;
 /// What a lease lasts beyond the attempt's own timeout: the time for a settle to come in.
 pub const LEASE_GRACE_MS: u64 = 5 * SECOND_MS;
+/// What a sender's look-ups before an attempt may take of that, all together.
+pub const LOOK_UPS_MS: u64 = 3 * SECOND_MS;
+/// What its look-up after an attempt may take; the rest is for the settle.
+pub const LOOK_AGAIN_MS: u64 = SECOND_MS;
+/// What of a sender's own time is kept for that.
+const SETTLE_MS: u64 = SECOND_MS;
+const _: () =
+    assert!(LOOK_UPS_MS + LOOK_AGAIN_MS + SETTLE_MS <= LEASE_GRACE_MS, "a sender settles within its lease");
 /// When a lease that was given back is due again.
 pub const RETURN_DELAY_MS: u64 = 5 * SECOND_MS;
 
@@ -168,6 +176,20 @@ pub struct Circumstances<'a> {
     pub dice: f64,
     /// The policy that was fixed with the delivery.
     pub policy: &'a RetryPolicy,
+}
+
+/// The time that an attempt has in the hands of a sender that will be gone in `left_ms`: its timeout, or a
+/// little less where look-ups took long; `None` where it had better go back than be cut off.
+#[must_use]
+pub const fn attempt_ms(timeout_ms: u64, left_ms: u64) -> Option<u64> {
+    let left_ms = left_ms.saturating_sub(SETTLE_MS);
+    if left_ms >= timeout_ms {
+        Some(timeout_ms)
+    } else if left_ms >= timeout_ms / 2 {
+        Some(left_ms)
+    } else {
+        None
+    }
 }
 
 impl Delivery {

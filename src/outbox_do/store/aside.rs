@@ -58,12 +58,24 @@ impl Database {
     }
 
     /// Puts deliveries back where they belong that were set aside and can be read now, at most `limit` looked
-    /// at; and lets all enrollments go on that were set aside. Gives those deliveries back.
-    pub fn take_up(&self, now: UnixMs, limit: u64) -> Result<Vec<DeliveryRow>> {
-        let sql = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE lane = ? LIMIT ?");
-        let rows = self.rows(&sql, vec![lane_number(Lane::SetAside), number(limit)])?;
-        let mut taken_up = Vec::new();
-        for row in rows.into_iter().filter_map(|mut row| delivery_row(&mut row).1.ok()) {
+    /// at after the id `after`; and lets all enrollments go on that were set aside. Gives those deliveries back,
+    /// and the last id that was looked at if there may be more.
+    pub fn take_up(
+        &self,
+        after: &str,
+        limit: u64,
+        now: UnixMs,
+    ) -> Result<(Vec<DeliveryRow>, Option<String>)> {
+        let sql = format!(
+            "SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE lane = ? AND id > ? ORDER BY id LIMIT ?"
+        );
+        let rows = self.rows(&sql, vec![lane_number(Lane::SetAside), after.into(), number(limit)])?;
+        let all = (rows.len() as u64) < limit;
+        let (mut taken_up, mut last) = (Vec::new(), None);
+        for mut row in rows {
+            let (id, read) = delivery_row(&mut row);
+            last = Some(id);
+            let Ok(row) = read else { continue };
             if self.sendable(row.id)?.is_err() {
                 continue;
             }
@@ -75,7 +87,13 @@ impl Database {
             taken_up.push(row);
         }
         self.run("UPDATE enrollments SET next_due = ? WHERE next_due = ?", vec![time(now), number(NEVER)])?;
-        Ok(taken_up)
+        Ok((taken_up, last.filter(|id| !all && !id.is_empty())))
+    }
+
+    /// Whether an enrollment was set aside.
+    pub fn has_enrollment_aside(&self) -> Result<bool> {
+        let sql = "SELECT 1 FROM enrollments WHERE next_due = ? LIMIT 1";
+        Ok(!self.rows(sql, vec![number(NEVER)])?.is_empty())
     }
 
     /// Whether a delivery's request can be sent.

@@ -343,3 +343,19 @@ fn a_blocked_delivery_can_be_canceled() {
     story.then(&Event::Block).then(&Event::Cancel);
     assert_eq!(story.state(), &State::Canceled { attempt: 0 });
 }
+
+#[test]
+fn an_attempt_is_cut_short_by_what_its_sender_has_left_or_not_made() {
+    for (timeout_ms, left_ms, time) in [
+        (25_000, 30_000, Some(25_000)),
+        // The longest timeout fits a fresh sender, and look-ups that took all the time that they have.
+        (28_000, 30_000, Some(28_000)),
+        (28_000, 30_000 - LOOK_UPS_MS, Some(26_000)),
+        (1_000, 2_000, Some(1_000)),
+        (1_000, 1_500, Some(500)),
+        (1_000, 1_499, None),
+        (28_000, 0, None),
+    ] {
+        assert_eq!(attempt_ms(timeout_ms, left_ms), time, "{timeout_ms} of {left_ms}");
+    }
+}
