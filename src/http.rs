@@ -67,9 +67,9 @@ fn required_scope(method: &Method, path: &[&str]) -> Option<Scope> {
 
 /// The router, on one screen.
 async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Response, Problem> {
-    use Method::{Delete, Get, Post, Put};
+    use Method::{Delete, Get, Head, Post, Put};
     match (method, path) {
-        (Get, ["healthz"]) => health::health(),
+        (Get | Head, ["healthz"]) => health::health(),
         (Get, ["metrics"]) => metrics::metrics(call).await,
 
         (Get, ["v1", "workflows"]) => workflows::list(call).await,

@@ -258,7 +258,7 @@ impl Outbox {
             match effect {
                 Effect::RecordAttempt(end) => {
                     attempted = true;
-                    self.attempted(&row.action, &end, now)?;
+                    self.attempted(row, &end, now)?;
                     let log = AttemptLog { end, response: settled.response };
                     match &mut finale {
                         Some(finale) => finale.attempt = Some(log),

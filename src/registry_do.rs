@@ -91,6 +91,7 @@ impl Registry {
             Call::PutSecret { name, value, hosts } => reply(&self.put_secret(name, value, hosts, now)?),
             Call::RotateSecret(rotate) => reply(&self.rotate_secret(rotate, now)?),
             Call::ReadSecrets { names } => reply(&self.read_secrets(&names)?),
+            Call::KeyUsers { name } => reply(&self.key_users(&name)?),
             Call::ResealSecrets { changes } => reply(&self.reseal_secrets(&changes)?),
             Call::DeleteSecret { name } => reply(&self.delete_secret(&name)?),
             Call::ListSecrets(query) => reply(&self.list_secrets(&query, now)?),

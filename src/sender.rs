@@ -8,6 +8,7 @@ mod tokens;
 mod fetch;
 mod report;
 
+use std::fmt::Display;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -237,6 +238,7 @@ impl Sender {
                         outputs.insert(errand.action.clone(), picked.values.clone());
                     }
                     self.plan_next(view, action, &story.input, &outputs)
+                        .unwrap_or_else(|error| unplanned(&errand.ticket.delivery, &error))
                 }
             },
         };
@@ -262,7 +264,7 @@ impl Sender {
             }
             // The outbox asks again.
             Err(error) => {
-                log::error("advance_postponed", &error);
+                log::error_about("advance_postponed", &work.enrollment.to_string(), &error);
                 return None;
             }
         };
@@ -272,9 +274,11 @@ impl Sender {
             Next::Failed { reason } => Then::Failed { reason: reason.to_owned() },
             Next::Action(action) => {
                 match (serde_json::from_str(work.input.get()), serde_json::from_str(work.outputs.get())) {
-                    (Ok(input), Ok(outputs)) => self.plan_next(&view, action, &input, &outputs),
+                    (Ok(input), Ok(outputs)) => self
+                        .plan_next(&view, action, &input, &outputs)
+                        .unwrap_or_else(|error| unplanned(&work.enrollment, &error)),
                     (Err(error), _) | (_, Err(error)) => {
-                        log::error("enrollment_unreadable", &error);
+                        log::error_about("enrollment_unreadable", &work.enrollment.to_string(), &error);
                         return None;
                     }
                 }
@@ -285,8 +289,9 @@ impl Sender {
 
     /// Brings an operational event; the outbox asks again if that fails.
     async fn bring(&self, event: Report) -> Option<Work> {
+        let id = event.id;
         if let Err(error) = report::bring(&self.env, &self.config, &self.home, event).await {
-            log::error("report_postponed", &error);
+            log::error_about("report_postponed", &id.to_string(), &error);
         }
         None
     }
@@ -302,16 +307,11 @@ impl Sender {
         action: &Action,
         input: &EnrollmentInput,
         outputs: &Outputs,
-    ) -> Then {
+    ) -> Result<Then> {
         let now = ambient::now();
         let delivery = DeliveryId::mint(now, self.home.shard, ambient::dice());
-        match plan::plan(&view.workflow, action, input, outputs, now, self.config.url_rule) {
-            Ok((planned, _)) => Then::Next { delivery, planned },
-            Err(error) => {
-                log::error("plan_failed", &error);
-                Then::Unknown
-            }
-        }
+        let (planned, _) = plan::plan(&view.workflow, action, input, outputs, now, self.config.url_rule)?;
+        Ok(Then::Next { delivery, planned })
     }
 
     async fn give_back(
@@ -333,12 +333,12 @@ impl Sender {
             match outbox::call::<SettleReply>(&self.env, &self.home.uid, self.home.shard, call).await {
                 Ok(reply) => return reply.work,
                 Err(error) if ambient::now().plus_ms(gap_ms) < until => {
-                    log::error("outbox_unreachable", &error);
+                    log::error_about("outbox_unreachable", &about(call), &error);
                     Delay::from(Duration::from_millis(gap_ms)).await;
                     gap_ms = (gap_ms * 2).min(SETTLE_RETRY_MAX_MS);
                 }
                 Err(error) => {
-                    log::error("settle_lost", &error);
+                    log::error_about("settle_lost", &about(call), &error);
                     return None;
                 }
             }
@@ -361,4 +361,20 @@ impl Errand {
 
 fn raw<T: Serialize>(value: Option<&T>) -> Option<Box<serde_json::value::RawValue>> {
     value.and_then(|value| serde_json::value::to_raw_value(value).ok())
+}
+
+/// The delivery or enrollment that a call is about, for the log.
+fn about(call: &OutboxCall) -> String {
+    match call {
+        OutboxCall::Settle(settle) => settle.delivery.to_string(),
+        OutboxCall::Return(given_back) => given_back.delivery.to_string(),
+        OutboxCall::Advance(advance) => advance.enrollment.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// A next step that can't be rendered here; the outbox asks again.
+fn unplanned(subject: &dyn Display, error: &worker::Error) -> Then {
+    log::error_about("plan_failed", &subject.to_string(), error);
+    Then::Unknown
 }

@@ -9,8 +9,9 @@ use worker::{Context, Env, Request, Url};
 
 use crate::body::{self, Capped};
 use crate::config::Config;
+use crate::directory;
+use crate::guesses::{self, Network};
 use crate::http::error::Problem;
-use crate::{directory, guesses};
 
 /// Largest body of a call; a record of 1,000 properties fits ten times.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -96,11 +97,11 @@ impl Call {
             .map(|(_, token)| token.trim())
             .filter(|token| !token.is_empty())
             .ok_or_else(Problem::unauthorized)?;
-        let (presented, address) =
-            (TokenHash::of(token), self.header("cf-connecting-ip").unwrap_or_default());
-        guesses::admit(&address, presented).map_err(Problem::too_many_guesses)?;
+        let presented = TokenHash::of(token);
+        let network = Network::of(&self.header("cf-connecting-ip").unwrap_or_default());
+        guesses::admit(&network, presented).map_err(Problem::too_many_guesses)?;
         let Some(held) = directory::scopes_of(&self.env, &self.config, presented).await? else {
-            guesses::wrong(&self.env, &address).await.map_err(Problem::too_many_guesses)?;
+            guesses::wrong(&self.env, &network).await.map_err(Problem::too_many_guesses)?;
             return Err(Problem::unauthorized());
         };
         guesses::right(presented);

@@ -8,6 +8,7 @@ use varde_core::json::{Fields, Mistake, Mistakes, Node};
 use varde_core::secret::{
     DEFAULT_OVERLAP_MS, Generate, HostPattern, MAX_HOSTS, MAX_OVERLAP_MS, Sealed, Secret, StoredSecret,
 };
+use varde_core::signature::standard_webhooks::Key;
 use varde_core::slug::Slug;
 use varde_core::time::{DAY_MS, SECOND_MS, UnixMs};
 use worker::Response;
@@ -16,7 +17,7 @@ use crate::http::call::Call;
 use crate::http::configuration::{self, ask, gone, page_query, shown_once, stored};
 use crate::http::error::Problem;
 use crate::registry_do::protocol::{
-    Kept, Page, RegistryCall, RotateSecret, SecretDeleted, SecretView, TriggerName,
+    Kept, KeyUsers, Page, RegistryCall, RotateSecret, SecretDeleted, SecretView, TriggerName,
 };
 use crate::{ambient, directory};
 
@@ -37,6 +38,7 @@ pub async fn put(call: &mut Call, name: &str) -> Result<Response, Problem> {
         name.parse().map_err(|error| Problem::invalid_at("", format!("the name in the path: {error}")))?;
     let Put { source, hosts } = Put::parse(&body).map_err(Problem::invalid)?;
     let fresh = source.fresh();
+    refuse_unfit(call, &name, &fresh).await?;
     let value = seal(call, &name, &fresh.secret)?;
     let reply = ask(call, &RegistryCall::PutSecret { name, value, hosts }).await?;
     directory::forget_all();
@@ -58,6 +60,7 @@ pub async fn rotate(call: &mut Call, name: &str) -> Result<Response, Problem> {
     let Rotate { source, overlap_ms, activate_at } =
         Rotate::parse(&body, ambient::now()).map_err(Problem::invalid)?;
     let fresh = source.fresh();
+    refuse_unfit(call, &name, &fresh).await?;
     let value = seal(call, &name, &fresh.secret)?;
     let message = RegistryCall::RotateSecret(RotateSecret { name, value, overlap_ms, activate_at });
     let reply = ask::<Option<SecretView>>(call, &message).await?;
@@ -119,6 +122,23 @@ fn listing(noun: &str, all: &[String]) -> Option<String> {
     };
     let plural = if all.len() == 1 { "" } else { "s" };
     Some(format!("the {noun}{plural} {named}{more}"))
+}
+
+/// Refuses a value that can't be the key that a workflow signs with, or a trigger verifies with: their
+/// deliveries would wait, and their events be refused, until somebody looks.
+async fn refuse_unfit(call: &Call, name: &Slug, fresh: &Fresh) -> Result<(), Problem> {
+    let Err(unfit) = Key::parse_signing(fresh.secret.expose()) else { return Ok(()) };
+    let users: KeyUsers = ask(call, &RegistryCall::KeyUsers { name: name.clone() }).await?;
+    // A public key verifies, and only that.
+    let verifies = Key::parse(fresh.secret.expose()).is_ok();
+    let triggers = if verifies { Vec::new() } else { users.triggers };
+    if users.workflows.is_empty() && triggers.is_empty() {
+        return Ok(());
+    }
+    let pointer = if fresh.generated { "/generate" } else { "/value" };
+    let users = naming(&users.workflows, &triggers);
+    let message = format!("it can't be a key for Standard Webhooks, which {users} want of it: {unfit}");
+    Err(Problem::invalid_at(pointer, message))
 }
 
 fn seal(call: &Call, name: &Slug, secret: &Secret) -> Result<Sealed, Problem> {

@@ -21,19 +21,21 @@ const REPORTS_PER_ALARM: u64 = 24;
 
 impl Outbox {
     /// An attempt has ended: it is counted, and the breaker hears of it.
-    pub(super) fn attempted(&self, action: &Slug, end: &AttemptEnd, now: UnixMs) -> Result<()> {
-        let turn = {
+    pub(super) fn attempted(&self, row: &DeliveryRow, end: &AttemptEnd, now: UnixMs) -> Result<()> {
+        let action = &row.action;
+        let (turn, failing) = {
             let mut memory = self.memory.borrow_mut();
             memory.ledger.attempted(action, end);
             let breaker = &mut memory.ledger.account(action).totals.breaker;
-            breaker.attempted(&end.outcome, end.verdict, end.started_at, now, ambient::fraction())
+            let turn = breaker.attempted(&end.outcome, end.verdict, end.started_at, now, ambient::fraction());
+            (turn, breaker.failing(end.verdict, row.terms.retry.max_age_ms, now))
         };
         match turn {
-            Some(Turn::Opened) => self.report(&Happening::BreakerOpen, action, now),
-            Some(Turn::Closed) => self.report(&Happening::ActionRecovering, action, now),
-            Some(Turn::Failing) => self.report(&Happening::ActionFailing, action, now),
-            None => Ok(()),
+            Some(Turn::Opened) => self.report(&Happening::BreakerOpen, action, now)?,
+            Some(Turn::Closed) => self.report(&Happening::ActionRecovering, action, now)?,
+            None => {}
         }
+        if failing { self.report(&Happening::ActionFailing, action, now) } else { Ok(()) }
     }
 
     /// A delivery has ended: people hear of it when its window is used up.

@@ -144,6 +144,11 @@ pub enum RegistryCall {
         /// What they are, and what they are to be.
         changes: Vec<Resealed>,
     },
+    /// Who takes a secret for a key of Standard Webhooks; answered by [`KeyUsers`].
+    KeyUsers {
+        /// Which.
+        name: Slug,
+    },
     /// Forget a secret; answered by [`SecretDeleted`].
     DeleteSecret {
         /// Which.
@@ -387,6 +392,15 @@ pub struct RotateSecret {
     pub activate_at: Option<UnixMs>,
 }
 
+/// The answer to [`RegistryCall::KeyUsers`]: those whose deliveries or events would wait for a value that is no key.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUsers {
+    /// Workflows that sign with it, by id.
+    pub workflows: Vec<Slug>,
+    /// Triggers that verify with it.
+    pub triggers: Vec<TriggerName>,
+}
+
 /// A secret whose values were sealed anew.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Resealed {
@@ -586,6 +600,7 @@ mod tests {
                     "now": {"name": "app", "created_at": 1, "current": SEALED},
                 }]}}),
             ),
+            (Call::KeyUsers { name: slug("app") }, json!({"key_users": {"name": "app"}})),
             (Call::DeleteSecret { name: slug("app") }, json!({"delete_secret": {"name": "app"}})),
             (Call::ListSecrets(query()), json!({"list_secrets": {"after": "a", "limit": 100}})),
             (

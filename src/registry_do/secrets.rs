@@ -6,7 +6,7 @@ use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
 use worker::Result;
 
-use super::protocol::{Kept, Page, PageQuery, Resealed, RotateSecret, SecretDeleted, SecretView};
+use super::protocol::{Kept, KeyUsers, Page, PageQuery, Resealed, RotateSecret, SecretDeleted, SecretView};
 use super::{MAX_SECRETS, Registry};
 use crate::database::number;
 
@@ -52,6 +52,11 @@ impl Registry {
             }
         }
         Ok(replaced)
+    }
+
+    /// Who takes a secret for a key of Standard Webhooks.
+    pub(super) fn key_users(&self, name: &Slug) -> Result<KeyUsers> {
+        Ok(KeyUsers { workflows: self.workflows_with_key(name)?, triggers: self.triggers_with_key(name)? })
     }
 
     /// Forgets a secret that no workflow and no trigger names.

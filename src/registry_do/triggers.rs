@@ -16,10 +16,19 @@ use super::{MAX_TRIGGERS, MAX_TRIGGERS_OF_WORKFLOW, Registry};
 use crate::database::{Row, number};
 use crate::objects::reply;
 
-/// The one field of a document that the registry reads, for a refusal.
+/// What the registry reads of a document, for refusals.
 #[derive(Deserialize)]
 struct Named {
     name: String,
+    #[serde(default)]
+    verify: Proof,
+}
+
+/// What its requests must prove.
+#[derive(Default, Deserialize)]
+struct Proof {
+    #[serde(default, rename = "type")]
+    kind: String,
 }
 
 impl Registry {
@@ -184,6 +193,17 @@ impl Registry {
 
     /// The triggers that name a secret. All are looked at: this is asked when a secret is deleted.
     pub(super) fn triggers_with(&self, secret: &Slug) -> Result<Vec<TriggerName>> {
+        Ok(self.proofs_with(secret)?.into_iter().map(|(trigger, _)| trigger).collect())
+    }
+
+    /// The triggers that take a secret for a key of Standard Webhooks.
+    pub(super) fn triggers_with_key(&self, secret: &Slug) -> Result<Vec<TriggerName>> {
+        let proofs = self.proofs_with(secret)?.into_iter();
+        Ok(proofs.filter(|(_, kind)| kind == "standard_webhooks").map(|(trigger, _)| trigger).collect())
+    }
+
+    /// The triggers that name a secret, each with the type of proof that it is for.
+    fn proofs_with(&self, secret: &Slug) -> Result<Vec<(TriggerName, String)>> {
         let rows = self.database()?.rows(
             "SELECT w.slug, t.doc FROM triggers t JOIN workflows w ON w.uid = t.uid WHERE t.secret = ?
              ORDER BY t.number",
@@ -192,8 +212,8 @@ impl Registry {
         rows.into_iter()
             .map(|mut row| {
                 let workflow = parse_slug(&row.text()?)?;
-                let Named { name } = serde_json::from_str(&row.text()?)?;
-                Ok(TriggerName { workflow, name })
+                let Named { name, verify } = serde_json::from_str(&row.text()?)?;
+                Ok((TriggerName { workflow, name }, verify.kind))
             })
             .collect()
     }

@@ -1,5 +1,6 @@
 //! Workflows: kept, replaced, read, and handed to Workers that run them.
 
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use varde_core::controls::Controls;
@@ -219,6 +220,18 @@ impl Registry {
         Ok(naming)
     }
 
+    /// The workflows that take a secret for a key of Standard Webhooks.
+    pub(super) fn workflows_with_key(&self, secret: &Slug) -> Result<Vec<Slug>> {
+        let mut signing = Vec::new();
+        for slug in self.workflows_with(secret)? {
+            let Signing { actions } = serde_json::from_str(self.doc(&slug)?.get())?;
+            if actions.iter().any(|action| action.auth.signs_with(secret)) {
+                signing.push(slug);
+            }
+        }
+        Ok(signing)
+    }
+
     /// Makes Workers fetch the workflows that name a secret again.
     pub(super) fn touch_workflows_with(&self, secret: &Slug) -> Result<()> {
         let revision = self.next_revision()?;
@@ -234,6 +247,32 @@ impl Registry {
             self.database()?.rows("SELECT doc FROM workflows WHERE slug = ?", vec![slug.as_str().into()])?;
         let mut row = rows.into_iter().next().ok_or_else(|| Error::from("a workflow has no document"))?;
         Ok(RawValue::from_string(row.text()?)?)
+    }
+}
+
+/// What the registry reads of a document, for a refusal.
+#[derive(Deserialize)]
+struct Signing {
+    actions: Vec<SigningAction>,
+}
+
+#[derive(Deserialize)]
+struct SigningAction {
+    #[serde(default)]
+    auth: SigningAuth,
+}
+
+#[derive(Default, Deserialize)]
+struct SigningAuth {
+    #[serde(default, rename = "type")]
+    kind: String,
+    #[serde(default)]
+    secret: String,
+}
+
+impl SigningAuth {
+    fn signs_with(&self, secret: &Slug) -> bool {
+        self.kind == "standard_webhooks" && self.secret == secret.as_str()
     }
 }
 

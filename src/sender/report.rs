@@ -2,7 +2,7 @@
 //! event's.
 
 use varde_core::ids::shard_of;
-use varde_core::operations;
+use varde_core::operations::{self, Happening};
 use varde_core::record::EnrollmentInput;
 use varde_core::slug::Slug;
 use worker::{Env, Error, Result};
@@ -12,7 +12,7 @@ use crate::directory::{self, DirectoryError, WorkflowView};
 use crate::outbox_do::protocol::{
     Accept, AcceptReply, Accepted, Acknowledged, Home, NewEnrollment, OutboxCall, Report,
 };
-use crate::{ambient, outbox, plan};
+use crate::{ambient, idempotency, outbox, plan};
 
 /// Brings one event from the outbox `from`. One that nobody wants is brought, too.
 ///
@@ -37,7 +37,10 @@ async fn enroll(env: &Env, config: &Config, view: &WorkflowView, report: Report)
     let record = input.record().id().to_owned();
     let shard = shard_of(&record, view.workflow.shards());
     let id = report.id.in_shard(shard);
-    let new = NewEnrollment { id, record, input: report.input, idempotency: None, first };
+    // What every shard of a workflow tells comes to one record, so to one shard of `operations`: told once there.
+    let once = input.event().and_then(|event| Happening::once(event.get("type")?.as_str()?));
+    let idempotency = once.and_then(|key| idempotency::used(key, &record, report.input.get()).ok());
+    let new = NewEnrollment { id, record, input: report.input, idempotency, first };
     let home = Home { workflow: view.id.clone(), uid: view.uid.clone(), shard };
     // No leases: the alarm sends it, so that this invocation is free for others.
     let accept = OutboxCall::Accept(Accept { home, enrollments: vec![new], leases: 0 });

@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 
 import { Api } from "./support/api.mjs";
 import { calls } from "./support/openapi.mjs";
+import { routes } from "./support/router.mjs";
 import { Runtime } from "./support/runtime.mjs";
 import { contact, oneAction, stage } from "./support/stage.mjs";
 
@@ -19,21 +20,96 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 
 const filled = (path) => path.replace(/\{[^}]*\}/g, "none-such");
 
-describe("every call", () => {
-  it("answers a wrong token as it answers none, and a preflight not at all", async () => {
-    const guarded = calls.filter(({ call }) => call.security?.length !== 0);
-    assert.ok(guarded.length > 30);
-    for (const { method, path } of guarded) {
-      const options = method === "GET" ? {} : { json: {} };
-      const none = await api.as(null).call(method, filled(path), options);
-      assert.equal(none.status, 401, `${method} ${path}`);
+/** What anybody may call. Whatever else there is asks for a token. */
+const OPEN = ["GET /healthz", "HEAD /healthz", "POST /t/{}", "* /inspect/{}/**", "* /__testing/**"];
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+const ROUTES = routes().map((route) => ({ ...route, pattern: `/${route.parts.join("/")}` }));
+const pathOf = (pattern) => pattern.replaceAll("{}", "none-such").replace("/**", "");
+
+describe("every route of the code", () => {
+  const guarded = ROUTES.filter(({ method, pattern }) => !OPEN.includes(`${method} ${pattern}`));
+  const ask = (who, method, path) => who.call(method, path, method === "GET" ? {} : { json: {} });
+
+  it("asks for a token, but for those that anybody may call", async () => {
+    assert.ok(guarded.length > 35, String(guarded.length));
+    assert.deepEqual(OPEN.filter((one) => !ROUTES.some(({ method, pattern }) => `${method} ${pattern}` === one)), []);
+    for (const { method, pattern } of guarded) {
+      const none = await ask(api.as(null), method, pathOf(pattern));
+      assert.deepEqual([none.status, none.body.code], [401, "unauthorized"], `${method} ${pattern}`);
       for (const token of ["wrong", `vrd_${"0".repeat(64)}`, runtime.adminToken.slice(0, -1), `${runtime.adminToken}x`, runtime.adminToken.toUpperCase()]) {
-        const wrong = await api.as(token).call(method, filled(path), options);
-        assert.deepEqual([wrong.status, wrong.body], [401, none.body], `${method} ${path} with ${token.length} characters`);
+        const wrong = await ask(api.as(token), method, pathOf(pattern));
+        assert.deepEqual([wrong.status, wrong.body], [401, none.body], `${method} ${pattern} with ${token.length} characters`);
       }
     }
   });
 
+  it("refuses a scope that is too small, and takes the one that it asks for", async () => {
+    const holders = new Map([["admin", api]]);
+    for (const scope of ["read", "enroll"]) {
+      holders.set(scope, api.as((await api.expect(201, "POST", "/v1/tokens", { scopes: [scope] })).token));
+    }
+    for (const { method, pattern } of guarded) {
+      // Who may call what is said by the description, which is written apart from the router.
+      const described = calls.find((one) => one.method === method && one.path.replace(/\{[^}]*\}/g, "{}") === pattern);
+      assert.ok(described, `${method} ${pattern} is described`);
+      for (const [scope, who] of holders) {
+        const answer = await ask(who, method, pathOf(pattern));
+        const enough = scope === "admin" || described.call["x-scope"] === scope;
+        assert.equal(answer.status === 403, !enough, `${method} ${pattern} with ${scope}: ${answer.text}`);
+        if (!enough) assert.equal(answer.body.code, "forbidden");
+        assert.ok(answer.status !== 401 && answer.body?.code !== "no_such_call", `${method} ${pattern}: ${answer.text}`);
+      }
+    }
+  });
+
+  it("is the only one there: another method or path asks for a token like any, and isn't there", async () => {
+    const paths = new Set(guarded.map(({ pattern }) => pattern));
+    for (const path of ["/v1/none-such", "/v1", "/v1/workflows/none-such/none-such", "/v1/workflows/none-such/triggers/none-such/none-such", "/v1/tokens/none-such/none-such", "/metrics/none-such"]) paths.add(path);
+    const matchers = ROUTES.map(({ method, pattern }) => ({ method, matches: new RegExp(`^${pattern.replaceAll("{}", "[^/]+").replace("/**", "(/.*)?")}$`) }));
+    const isRoute = (asked, path) => matchers.some(({ method, matches }) => method === asked && matches.test(path));
+    let asked = 0;
+    for (const pattern of paths) {
+      for (const method of METHODS.filter((one) => !isRoute(one, pathOf(pattern)))) {
+        const tell = async (token) => {
+          const headers = { ...(token && { authorization: `Bearer ${token}` }) };
+          const answer = await fetch(runtime.url + pathOf(pattern), { method, headers });
+          return { status: answer.status, body: await answer.text() };
+        };
+        const said = `${method} ${pattern}`;
+        const none = await tell();
+        assert.deepEqual([none.status, await tell("wrong")], [401, none], said);
+        const admin = await tell(runtime.adminToken);
+        assert.equal(admin.status, 404, said);
+        if (method !== "HEAD") assert.equal(JSON.parse(admin.body).code, "no_such_call", said);
+        asked += 1;
+      }
+    }
+    assert.ok(asked > 120, String(asked));
+  });
+
+  it("isn't got round by another spelling of its path", async () => {
+    for (const { pattern } of guarded.filter(({ method }) => method === "GET")) {
+      const path = pathOf(pattern);
+      for (const spelled of [`${path}/`, `/${path}`, path.replace("/v1", "/v1/"), path.replace("/v1", "/V1"), path.replace("/v1", "/%761"), path.replace("/v1", "/x/../v1"), `${path};x`, `${path}%00`, `${path}/..${path}`, `${path}?token=${"x".repeat(64)}`, path.toUpperCase()]) {
+        const answer = await fetch(runtime.url + spelled, { redirect: "manual" });
+        const text = await answer.text();
+        // Beside the API are the pages, which hold nothing.
+        assert.ok([401, 404].includes(answer.status) || /^<!doctype html/i.test(text), `${spelled} answered ${answer.status}: ${text.slice(0, 200)}`);
+      }
+    }
+  });
+});
+
+describe("the health", () => {
+  it("is told to HEAD as to GET, without a body", async () => {
+    const [get, head] = await Promise.all(["GET", "HEAD"].map((method) => fetch(`${runtime.url}/healthz`, { method })));
+    assert.deepEqual([get.status, head.status], [200, 200]);
+    assert.equal(head.headers.get("content-type"), get.headers.get("content-type"));
+    assert.deepEqual([(await get.json()).status, await head.text()], ["ok", ""]);
+  });
+});
+
+describe("every call", () => {
   it("is closed to other sites' pages: no answer allows an origin, a method or a header", async () => {
     const origin = { origin: "https://evil.example" };
     const preflight = { ...origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization, content-type" };

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
 
-import { callOf, calls, description, FILE, mistakesIn } from "./support/openapi.mjs";
+import { calls, description, FILE, mistakesIn } from "./support/openapi.mjs";
+import { routes } from "./support/router.mjs";
 import { contact, oneAction, quickly, stage } from "./support/stage.mjs";
 
 const { api, receiver, runtime } = await stage();
@@ -17,14 +18,14 @@ describe("the description", () => {
     assert.equal(await answer.text(), await readFile(FILE, "utf8"));
   });
 
-  it("has every call of the router", async () => {
-    const router = await readFile(new URL("../../src/http.rs", import.meta.url), "utf8");
-    const arms = [...router.matchAll(/\((Get|Post|Put|Delete), \[([^\]]*)\]\)/g)].filter(([, , parts]) => !parts.includes(".."));
-    assert.ok(arms.length > 25, String(arms.length));
-    for (const [, method, parts] of arms) {
-      const path = parts.split(",").map((part) => part.trim()).map((part) => (part.startsWith('"') ? JSON.parse(part) : "x"));
-      assert.ok(callOf(method.toUpperCase(), `/${path.join("/")}`), `${method} /${path.join("/")}`);
-    }
+  it("has every call of the router, and no other", () => {
+    // Bins record whatever comes, the tests' own calls are in no released Worker, and HEAD is GET without a body.
+    const described = routes().filter(({ method, parts }) => parts.at(-1) !== "**" && method !== "HEAD");
+    const named = (method, path) => `${method} ${path.replace(/\{[^}]*\}/g, "{}")}`;
+    assert.deepEqual(
+      calls.map(({ method, path }) => named(method, path)).sort(),
+      described.map(({ method, parts }) => named(method, `/${parts.join("/")}`)).sort(),
+    );
   });
 
   it("has the version that runs", async () => {

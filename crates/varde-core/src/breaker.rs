@@ -6,10 +6,12 @@
 //! to come again; nor does a lost lease, which says nothing about the endpoint. A refusal (404, …) is an
 //! answer, and ends the row: bad records must not stop good ones.
 
+mod failing;
+
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{Outcome, Verdict};
-use crate::time::{DAY_MS, MINUTE_MS, SECOND_MS, UnixMs};
+use crate::time::{MINUTE_MS, SECOND_MS, UnixMs};
 
 /// Failures in a row that open it.
 pub const FAILURES: u32 = 10;
@@ -22,8 +24,6 @@ const MAX_GAP_MS: u64 = 5 * MINUTE_MS;
 /// Share of a gap that dice may take off: the shards of a workflow have breakers of their own, which opened in the
 /// same minute, and shall not find the endpoint back, and let go of all that waited, in the same second.
 const JITTER: f64 = 0.1;
-/// How long an action may do nothing but fail before people are told: a third of the default window.
-const WARN_AFTER_MS: u64 = DAY_MS;
 
 /// Where an action's breaker stands, as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,6 +37,9 @@ pub struct Breaker {
     /// Set while it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     open: Option<Open>,
+    /// Since when the action does nothing but fail, in any way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failing_since: Option<UnixMs>,
     /// Whether people were told that it does nothing but fail.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     warned: bool,
@@ -63,8 +66,6 @@ pub enum Turn {
     Opened,
     /// It closed.
     Closed,
-    /// The action has done nothing but fail for a day. Told once in a row.
-    Failing,
 }
 
 impl Breaker {
@@ -126,9 +127,7 @@ impl Breaker {
             }
             None => {}
         }
-        let failing = !self.warned && now.since_ms(since) >= WARN_AFTER_MS;
-        self.warned |= failing;
-        failing.then_some(Turn::Failing)
+        None
     }
 
     /// How many leases may be given out now, where `cap` is what a closed one allows.
@@ -251,18 +250,6 @@ mod tests {
             assert_eq!(shortened(FIRST_GAP_MS, dice), first);
         }
         assert_eq!((shortened(10, f64::NAN), shortened(10, 7.0), shortened(0, 0.5)), (10, 9, 0));
-    }
-
-    #[test]
-    fn tells_once_of_a_day_of_failures() {
-        let mut breaker = Breaker::default();
-        let turns: Vec<_> =
-            (0..10).filter_map(|n| fail(&mut breaker, START.plus_ms(n * DAY_MS / 4))).collect();
-        assert_eq!(turns, [Turn::Failing, Turn::Opened], "a few attempts a day are enough");
-        breaker.attempted(&DOWN, Verdict::Delivered, START, START.plus_ms(3 * DAY_MS), 0.0);
-        let turns: Vec<_> =
-            (12..18).filter_map(|n| fail(&mut breaker, START.plus_ms(n * DAY_MS / 4))).collect();
-        assert_eq!(turns, [Turn::Failing], "another row");
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub enum Happening<'a> {
         /// A stable slug.
         reason: &'a str,
     },
-    /// An action has done nothing but fail for a day; its deliveries go on being tried.
+    /// An action has done nothing but fail for a day, or for half of its window; its deliveries go on being
+    /// tried.
     ActionFailing,
     /// An action's circuit breaker has opened.
     BreakerOpen,
@@ -44,6 +45,15 @@ impl Happening<'_> {
             Self::BreakerOpen => "breaker.open",
             Self::ActionRecovering => "action.recovering",
         }
+    }
+
+    /// What makes two events of one record the same, where each shard tells of one thing: the outbox of
+    /// [`WORKFLOW`] takes it for an `Idempotency-Key`, so people hear of it once in 24 hours. `name` is an
+    /// event's `type`.
+    #[must_use]
+    pub fn once(name: &str) -> Option<&'static str> {
+        let failing = Self::ActionFailing.name();
+        (name == failing).then_some(failing)
     }
 
     /// The enrollment's input: a record whose id is the subject's, and whose properties are the event.
@@ -105,6 +115,19 @@ mod tests {
         ] {
             let input = EnrollmentInput::parse(&happening.input("ship", "tell", UnixMs(7))).unwrap();
             assert_eq!(input.event().unwrap()["type"], happening.name());
+        }
+    }
+
+    #[test]
+    fn only_what_each_shard_tells_of_one_thing_is_told_once() {
+        assert_eq!(Happening::once(Happening::ActionFailing.name()), Some("action.failing"));
+        for often in [
+            Happening::DeliveryExhausted { delivery: "dlv_1", record: "51", reason: "window_used_up" },
+            Happening::ActionPaused { reason: "gone" },
+            Happening::BreakerOpen,
+            Happening::ActionRecovering,
+        ] {
+            assert_eq!(Happening::once(often.name()), None);
         }
     }
 }
