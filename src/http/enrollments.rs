@@ -276,11 +276,21 @@ async fn accept_with_patience(call: &Call, home: &Home, message: &OutboxCall) ->
     loop {
         match outbox::call(&call.env, &home.uid, home.shard, message).await {
             Err(error) if tries < ACCEPT_TRIES => {
-                log::error("accept_repeated", &error);
+                log::error_about("accept_repeated", &subject_of(message, home), &error);
                 tries += 1;
             }
             result => return result,
         }
+    }
+}
+
+/// What an accept is about, for the log: its enrollment, or the outbox where there are many.
+fn subject_of(message: &OutboxCall, home: &Home) -> String {
+    match message {
+        OutboxCall::Accept(Accept { enrollments, .. }) if enrollments.len() == 1 => {
+            enrollments[0].id.to_string()
+        }
+        _ => home.object_name(),
     }
 }
 

@@ -109,4 +109,18 @@ describe("an ed25519 key", { concurrency: true }, () => {
       assert.match(problem.errors[0].message, why);
     }
   });
+
+  it("stays one as long as a workflow signs with it", async () => {
+    await api.done("PUT", "/v1/secrets/signing", { generate: "standard_webhooks_ed25519" });
+    await api.workflow("signing", oneAction(receiver.endpoint("/signing").url, signed("signing")));
+    for (const [method, path] of [["PUT", "/v1/secrets/signing"], ["POST", "/v1/secrets/signing/rotate"]]) {
+      const problem = await api.refused(422, method, path, { value: "hunter2" });
+      assert.deepEqual(pointers(problem), ["/value"], path);
+      assert.match(problem.errors[0].message, /signing/);
+    }
+    const { id } = await api.enroll("signing", contact());
+    await api.settled("signing", id, "delivered");
+    // One that nobody signs with may be anything.
+    await api.secret("loose", "hunter2");
+  });
 });

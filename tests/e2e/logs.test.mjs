@@ -41,7 +41,7 @@ describe("the log", { concurrency: false }, () => {
     await tell("outbox/down");
     await api.refused(503, "POST", "/v1/workflows/logged/enrollments", { record: contact("refused") });
     await tell("outbox/up");
-    const [line] = logged().filter(({ code }) => code === "accept_repeated");
+    const line = await until("the line", () => logged().find(({ code }) => code === "accept_repeated"));
     assert.match(line.subject, /^enr_[0-9a-z]{26}$/);
   });
 
@@ -54,7 +54,7 @@ describe("the log", { concurrency: false }, () => {
     await tell("outbox/down");
     endpoint.release(200);
     await until("the sender to give up", () => about("settle_lost", delivery));
-    assert.ok(about("outbox_unreachable", delivery));
+    await until("its tries to be told", () => about("outbox_unreachable", delivery));
     await tell("outbox/up");
     await api.settled("untold", id, "delivered");
   });
@@ -70,7 +70,7 @@ describe("the log", { concurrency: false }, () => {
     assert.match(line.subject, /^enr_[0-9a-z]{26}$/);
     await api.refused(503, "GET", "/v1/workflows");
     await tell("registry/up");
-    assert.ok(logged().some(({ code, subject }) => code === "registry_unreachable" && subject === undefined));
+    await until("the registry to be missed", () => logged().some(({ code, subject }) => code === "registry_unreachable" && subject === undefined));
   });
 
   it("names the delivery whose row was set aside", async () => {
@@ -78,7 +78,7 @@ describe("the log", { concurrency: false }, () => {
     assert.equal(changeOutboxes(runtime, "UPDATE deliveries SET state = ? WHERE record = 'poisoned'", '{"status":"unheard_of"}'), 1);
     await runtime.restart();
     await until("the row to be set aside", async () => (await api.stats("logged")).set_aside === 1);
-    assert.ok(about("row_set_aside", poisoned.id));
+    await until("it to be told", () => about("row_set_aside", poisoned.id));
   });
 
   it("names the secret that another master key can't open, and no value", async () => {
