@@ -16,6 +16,8 @@ async function pass(ms) {
   await fetch(`${runtime.url}/__testing/clock?ahead_ms=${ahead}`);
   await fetch(`${runtime.url}/__testing/sweep`);
 }
+/** What an endpoint was told, each event once: where the clock jumps while one is on its way, its lease ends and it comes again. */
+const eventsIn = ({ requests }) => [...new Map(requests.map(({ headers, text }) => [headers["webhook-id"], JSON.parse(text)])).values()];
 const breaker = async (id) => (await api.stats(id)).actions.tell.breaker;
 
 describe("an endpoint that is down", () => {
@@ -53,6 +55,11 @@ describe("an endpoint that is down", () => {
     for (const { status, reason, next_due } of all) {
       assert.deepEqual([status, reason, next_due], ["scheduled", "breaker_open", after.next_probe]);
     }
+    const { text: metrics } = await api.call("GET", "/metrics");
+    const told = (name) => Number(new RegExp(`^varde_${name}\\{workflow="down",action="tell"\\} (\\d+)$`, "m").exec(metrics)?.[1]);
+    assert.equal(told("breaker_open"), 1);
+    // The batch has been due since the clock was moved on.
+    assert.ok(told("queue_age_seconds") >= 30, metrics);
     // Whose turn it was is told by the milliseconds: the first one's retry may be due after the batch.
     const attempts = all.reduce((sum, { attempt }) => sum + attempt - 1, 0);
     assert.equal(attempts, first.attempt - 1 + 1, "nobody else used up an attempt");
@@ -64,8 +71,8 @@ describe("an endpoint that is down", () => {
     assert.deepEqual([stats.delivered, stats.exhausted], [41, 0]);
     assert.equal(await breaker("down"), undefined);
 
-    const told = await until("all events", () => events.requests.length >= 2 && events.requests.map(({ text }) => JSON.parse(text)));
-    assert.deepEqual(told.map(({ type, workflow, action }) => [type, workflow, action]), [
+    const heard = await until("all events", () => events.requests.length >= 2 && events.requests.map(({ text }) => JSON.parse(text)));
+    assert.deepEqual(heard.map(({ type, workflow, action }) => [type, workflow, action]), [
       ["breaker.open", "down", "tell"],
       ["action.recovering", "down", "tell"],
     ]);
@@ -88,7 +95,10 @@ describe("an endpoint that is down", () => {
       await pass(6 * 3_600_000);
       return (await api.deliveryOf("a-day", id)).status === "exhausted";
     });
-    const told = await until("both events", () => events.requests.length >= 2 && events.requests.map(({ text }) => JSON.parse(text)));
+    const told = await until("both events", () => {
+      const heard = eventsIn(events);
+      return heard.length >= 2 && heard;
+    });
     assert.deepEqual(told.map(({ type, reason }) => [type, reason]), [["action.failing", undefined], ["delivery.exhausted", "window_used_up"]]);
     const delivery = await api.deliveryOf("a-day", id);
     assert.deepEqual([told[1].delivery, told[1].record, told[1].workflow], [delivery.id, "51", "a-day"]);

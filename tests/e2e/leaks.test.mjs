@@ -15,6 +15,16 @@ import { skip as noBrowser, openPage, signIn, startBrowser, visit } from "../../
 import { Api } from "./support/api.mjs";
 import { contact, oneAction, quickly, stage } from "./support/stage.mjs";
 
+/** What this test itself says. */
+const said = [];
+for (const stream of [process.stdout, process.stderr]) {
+  const write = stream.write.bind(stream);
+  stream.write = (chunk, ...rest) => {
+    said.push(Buffer.from(chunk).toString());
+    return write(chunk, ...rest);
+  };
+}
+
 const MASTER_KEY = randomBytes(32).toString("base64");
 const PREVIOUS_KEY = randomBytes(32).toString("base64");
 const { receiver, runtime } = await stage({ variables: { VARDE_MASTER_KEY: MASTER_KEY, VARDE_MASTER_KEY_PREVIOUS: PREVIOUS_KEY } });
@@ -151,18 +161,24 @@ describe("a run with secrets of every kind", { concurrency: false }, () => {
     await api.get("/v1/tokens");
     await api.get("/v1/secrets");
 
-    // A trigger whose token comes in the query, and a bad one of it.
+    // Triggers whose token comes in a header and in the query, and a bad one of it.
     await api.secret("inbound", ascii("inbound"));
-    const verify = { type: "token", location: "header", name: "X-Token", secret: "inbound" };
-    const trigger = await api.done("POST", "/v1/workflows/bearer/triggers", { name: "Orders", verify });
     const guess = `guess-${randomBytes(18).toString("base64url")}`;
     secrets.set("a guessed trigger token", guess);
-    for (const token of [secrets.get("inbound"), guess]) {
-      const response = await fetch(trigger.url, { method: "POST", headers: { "content-type": "application/json", "x-token": token }, body: '{"a": 1}' });
-      written.push({ who: `POST ${trigger.url}`, text: await response.text() });
+    for (const location of ["header", "query"]) {
+      const verify = { type: "token", location, name: "x-token", secret: "inbound" };
+      const trigger = await api.done("POST", "/v1/workflows/bearer/triggers", { name: `Orders by ${location}`, verify });
+      for (const token of [secrets.get("inbound"), guess]) {
+        const url = location === "query" ? `${trigger.url}?x-token=${encodeURIComponent(token)}` : trigger.url;
+        const headers = { "content-type": "application/json", ...(location === "header" && { "x-token": token }) };
+        const response = await fetch(url, { method: "POST", headers, body: '{"a": 1}' });
+        written.push({ who: `POST ${trigger.url}`, text: `${response.status} ${await response.text()}` });
+      }
+      const { items } = await api.get(`/v1/workflows/bearer/triggers/${trigger.id}/events`);
+      assert.ok(items.length > 0, location);
+      pages.push(`#/workflows/bearer/triggers/${trigger.id}`);
     }
-    await api.get(`/v1/workflows/bearer/triggers/${trigger.id}/events`);
-    pages.push("#/workflows/bearer/triggers", `#/workflows/bearer/triggers/${trigger.id}`, "#/secrets", "#/tokens", "#/workflows", "#/workflows/nobody/replays");
+    pages.push("#/workflows/bearer/triggers", "#/secrets", "#/tokens", "#/workflows", "#/workflows/nobody/replays");
 
     await api.expect(200, "POST", "/v1/master-key/reseal");
     await api.expect(200, "GET", "/metrics");
@@ -185,7 +201,7 @@ describe("a run with secrets of every kind", { concurrency: false }, () => {
 
   it("writes none of them into a log line, an answer, a row or a file", async () => {
     await runtime.kill9();
-    written.push({ who: "the log", text: runtime.output() });
+    written.push({ who: "the log", text: runtime.output() }, { who: "the test's own output", text: said.join("") });
     const { rows, files } = stored(runtime.state);
     for (const table of ["deliveries", "attempts", "enrollments", "secrets", "tokens", "events", "workflows"]) {
       assert.ok(rows.some(({ who }) => who.startsWith(`a row of ${table} in `)), `nothing of ${table} was looked at`);
