@@ -1,6 +1,6 @@
 // The Worker's main module: the wasm with its Durable Objects, and beside them the sender.
-import { WorkerEntrypoint } from "cloudflare:workers";
-import Edge from "varde-wasm";
+import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
+import Edge, { Outbox as WasmOutbox } from "varde-wasm";
 
 export { default } from "varde-wasm";
 export * from "varde-wasm";
@@ -14,5 +14,27 @@ export * from "varde-wasm";
 export class Sender extends WorkerEntrypoint {
   fetch(request) {
     return new Edge(this.ctx, { ...this.env, VARDE_ENTRYPOINT: "sender" }).fetch(request);
+  }
+}
+
+/** The outbox, as one that takes remote procedure calls: for that the runtime wants a class of its own kind. */
+export class Outbox extends DurableObject {
+  #outbox;
+
+  constructor(state, env) {
+    super(state, env);
+    this.#outbox = new WasmOutbox(state, env);
+  }
+
+  fetch(request) {
+    return this.#outbox.fetch(request);
+  }
+
+  alarm() {
+    return this.#outbox.alarm();
+  }
+
+  exchange(lines) {
+    return this.#outbox.exchange(lines);
   }
 }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use worker::{Env, Error, Result};
 
 use crate::outbox_do::protocol::OutboxCall;
-use crate::{metering, objects};
+use crate::{metering, objects, platform};
 
 /// Outboxes that are called at the same time: a Worker invocation and an object have six connections.
 pub const AT_ONCE: usize = 6;
@@ -27,7 +27,8 @@ pub async fn call_all<Reply: DeserializeOwned>(
     replies.into_iter().collect()
 }
 
-/// Calls the outbox of a workflow's shard.
+/// Calls the outbox of a workflow's shard. What a delivery always costs, its accept and its settle, may go
+/// together with those of others.
 ///
 /// # Errors
 /// When it can't be reached or fails.
@@ -40,5 +41,14 @@ pub async fn call<Reply: DeserializeOwned>(
     if metering::outbox_is_down() {
         return Err(Error::from("the outboxes are out of reach"));
     }
-    objects::call(env, "OUTBOX", &format!("{uid}/{shard}"), call).await
+    let name = format!("{uid}/{shard}");
+    match call {
+        OutboxCall::Accept(_) | OutboxCall::Settle(_) => {
+            metering::object_call();
+            let reply = platform::exchange(env.as_ref(), &name, &serde_json::to_vec(call)?).await?;
+            let reply: Option<Reply> = serde_json::from_slice(&reply)?;
+            reply.ok_or_else(|| Error::from("it could not be stored"))
+        }
+        _ => objects::call(env, "OUTBOX", &name, call).await,
+    }
 }

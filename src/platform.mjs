@@ -22,6 +22,102 @@ export async function call(env, binding, name, message) {
   return [response.status, new Uint8Array(await response.arrayBuffer())];
 }
 
+/** Exchanges with one outbox that are under way at a time. What comes beyond them waits and goes together. */
+const EXCHANGES = 2;
+/** What one exchange may weigh, in bytes, unless it is a single message. */
+const MOST_BYTES = 1024 * 1024;
+/** How long a message waits for one before it goes by itself: whoever had it in hand may be gone. */
+const PATIENCE_MS = 10_000;
+/** What waits for each outbox: `{ underWay, waiting: [{ message, tell }] }` by its name. */
+const queues = new Map();
+
+/**
+ * Tells the outbox `name` something: its reply. An outbox takes and answers a message on each line.
+ *
+ * Requests share nothing but bytes: each exchange is made by one of those whose messages are in it, which then
+ * lets the first one that waits make the next.
+ */
+export async function exchange(env, name, message) {
+  // A copy: the wasm's memory moves when it grows.
+  const own = { message: message.slice(), tell: undefined };
+  const queue = queues.get(name) ?? { underWay: 0, waiting: [] };
+  queues.set(name, queue);
+  if (queue.underWay < EXCHANGES) {
+    queue.underWay += 1;
+  } else {
+    const told = await waitInLine(name, queue, own);
+    if (told.reply) return told.reply;
+    if (told.failed) throw new Error(told.failed);
+  }
+  const others = takeOthers(queue.waiting, own.message.length);
+  try {
+    const replies = await env.OUTBOX.getByName(name).exchange(joinLines(own, others));
+    const [first, ...rest] = splitLines(replies);
+    others.forEach((other, at) => other.tell(rest[at] ? { reply: rest[at] } : { failed: "no reply" }));
+    return first;
+  } catch (error) {
+    for (const other of others) other.tell({ failed: String(error?.message ?? error) });
+    throw error;
+  } finally {
+    const next = queue.waiting.shift();
+    if (next) next.tell({});
+    else if (--queue.underWay === 0 && queues.get(name) === queue) queues.delete(name);
+  }
+}
+
+/** Waits until somebody else has the reply, or lets this one go. */
+async function waitInLine(name, queue, own) {
+  let timer;
+  const told = await new Promise((resolve) => {
+    own.tell = resolve;
+    queue.waiting.push(own);
+    timer = setTimeout(() => {
+      // Who doesn't answer may never answer: those who come now form a queue of their own.
+      if (queues.get(name) === queue) queues.delete(name);
+      const at = queue.waiting.indexOf(own);
+      if (at >= 0) queue.waiting.splice(at, 1);
+      queue.underWay += 1;
+      resolve({});
+    }, PATIENCE_MS);
+  });
+  clearTimeout(timer);
+  return told;
+}
+
+/** Takes those out of the queue that fit into one exchange. */
+function takeOthers(waiting, length) {
+  let count = 0;
+  for (let total = length; count < waiting.length; count += 1) {
+    total += waiting[count].message.length;
+    if (total > MOST_BYTES) break;
+  }
+  return waiting.splice(0, count);
+}
+
+function joinLines(own, others) {
+  if (others.length === 0) return own.message;
+  const lines = new Uint8Array(others.reduce((total, { message }) => total + 1 + message.length, own.message.length));
+  lines.set(own.message);
+  let at = own.message.length;
+  for (const { message } of others) {
+    lines[at] = 10;
+    lines.set(message, at + 1);
+    at += 1 + message.length;
+  }
+  return lines;
+}
+
+function splitLines(bytes) {
+  const lines = [];
+  let from = 0;
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, from)) {
+    lines.push(bytes.subarray(from, at));
+    from = at + 1;
+  }
+  lines.push(bytes.subarray(from));
+  return lines;
+}
+
 /** Calls an endpoint; the whole of it ends at the deadline. Gives back `[status, headers, body, truncated]`. */
 export async function callEndpoint(url, method, headers, body, timeoutMs, limit) {
   const sent = new Headers();

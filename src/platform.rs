@@ -21,6 +21,9 @@ extern "C" {
     fn call_raw(env: &JsValue, binding: &str, name: Option<&str>, message: &[u8])
     -> Result<Promise, JsValue>;
 
+    #[wasm_bindgen(catch, js_name = exchange)]
+    fn exchange_raw(env: &JsValue, name: &str, message: &[u8]) -> Result<Promise, JsValue>;
+
     #[wasm_bindgen(catch, js_name = callEndpoint)]
     fn call_endpoint_raw(
         url: &str,
@@ -48,6 +51,14 @@ pub async fn call(
 ) -> Result<(u16, Vec<u8>), JsValue> {
     let answer = parts(call_raw(env, binding, name, message)?).await?;
     Ok((status(&answer), bytes(&answer.get(1))))
+}
+
+/// Tells the outbox `name` something, together with what others tell it at the same time: the reply.
+///
+/// # Errors
+/// What the runtime throws when it can't be reached or fails.
+pub async fn exchange(env: &JsValue, name: &str, message: &[u8]) -> Result<Vec<u8>, JsValue> {
+    Ok(bytes(&JsFuture::from(exchange_raw(env, name, message)?).await?))
 }
 
 /// What an endpoint answered.

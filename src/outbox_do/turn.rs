@@ -1,27 +1,31 @@
 //! Group commit: accepts and settles that come together are done in one turn of the event loop and in one
 //! transaction. When one of them fails, each is done again by itself, so that it stands or falls alone.
+//! Those that the edge had at the same time come in one exchange, those of several exchanges meet here.
 
 use std::cell::RefCell;
 
 use futures_channel::oneshot;
 use js_sys::{Function, Promise};
+use serde::Serialize;
 use varde_core::time::UnixMs;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::WorkerGlobalScope;
 use worker::{Error, Result};
 
-use super::protocol::{Accept, AcceptReply, Accepted, Settle, SettleReply, Work};
+use super::protocol::{Accept, AcceptReply, Accepted, OutboxCall, Settle, SettleReply, Work};
 use super::{LEASES_PER_CALL, Outbox};
 use crate::{ambient, log};
 
-/// A call that waits for the next turn.
-pub(super) enum Call {
-    Accept(Accept, oneshot::Sender<AcceptReply>),
-    Settle(Box<Settle>, oneshot::Sender<SettleReply>),
+/// A call that is done in a turn.
+enum Call {
+    Accept(Accept),
+    Settle(Box<Settle>),
 }
 
-/// The answer to a call, in the order of the calls.
+/// The answer to a call.
+#[derive(Serialize)]
+#[serde(untagged)]
 enum Reply {
     Accept(AcceptReply),
     Settle(SettleReply),
@@ -29,10 +33,16 @@ enum Reply {
     Failed,
 }
 
+/// Calls that came in one exchange, and who waits for their replies, in the same order.
+struct Group {
+    calls: Vec<Call>,
+    done: oneshot::Sender<Vec<Reply>>,
+}
+
 /// Calls that wait for the next turn.
 #[derive(Default)]
 pub(super) struct NextTurn {
-    waiting: RefCell<Vec<Call>>,
+    waiting: RefCell<Vec<Group>>,
     /// Resolved when it comes. All wait for it, so that none depends on another one that may be gone.
     promise: RefCell<Option<Promise>>,
 }
@@ -63,40 +73,62 @@ impl Moved {
 }
 
 impl Outbox {
-    /// Stores enrollments and their first deliveries. Safe to repeat: an id that is there is answered as
-    /// enrolled, with no second lease.
-    pub(super) async fn accept(&self, accept: Accept) -> Result<AcceptReply> {
-        self.register_once(&accept.home).await?;
-        let (done, reply) = oneshot::channel();
-        self.take_turn(Call::Accept(accept, done)).await?;
-        reply.await.map_err(|_| failed())
+    /// Stores enrollments with their first deliveries, and takes in how attempts ended: one message on each
+    /// line, and one reply, `null` for one that failed. All is safe to repeat: an id that is there is answered
+    /// as enrolled, with no second lease; a second settle is ignored, and says so.
+    pub(super) async fn take_messages(&self, lines: &[u8]) -> Result<Vec<u8>> {
+        let mut calls = Vec::new();
+        // Where there is one for each message that could be read.
+        let mut read = Vec::new();
+        for line in lines.split(|byte| *byte == b'\n') {
+            let call = self.read_call(line).await.inspect_err(|error| log::error("call_failed", error));
+            read.push(call.is_ok());
+            calls.extend(call);
+        }
+        let mut replies = self.take_turn(calls).await?.into_iter();
+        let mut answer = Vec::with_capacity(512);
+        for (at, read) in read.into_iter().enumerate() {
+            if at > 0 {
+                answer.push(b'\n');
+            }
+            let reply = if read { replies.next() } else { None };
+            serde_json::to_writer(&mut answer, &reply.unwrap_or(Reply::Failed))?;
+        }
+        Ok(answer)
     }
 
-    /// Takes in how an attempt ended. Safe to repeat: the second time it is ignored, and says so.
-    pub(super) async fn settle(&self, settle: Settle) -> Result<SettleReply> {
-        let (done, reply) = oneshot::channel();
-        self.take_turn(Call::Settle(Box::new(settle), done)).await?;
-        reply.await.map_err(|_| failed())
+    /// A call as a turn does it. The first one of all waits until the registry knows this outbox.
+    async fn read_call(&self, message: &[u8]) -> Result<Call> {
+        match serde_json::from_slice(message)? {
+            OutboxCall::Accept(accept) => {
+                self.register_once(&accept.home).await?;
+                Ok(Call::Accept(accept))
+            }
+            OutboxCall::Settle(settle) => Ok(Call::Settle(Box::new(settle))),
+            _ => Err(Error::from("not a call for a turn")),
+        }
     }
 
-    /// Waits for the next turn with a call; the first one to wake up does it for all.
-    async fn take_turn(&self, call: Call) -> Result<()> {
-        self.next_turn.waiting.borrow_mut().push(call);
+    /// Waits for the next turn with calls; the first one to wake up does it for all.
+    async fn take_turn(&self, calls: Vec<Call>) -> Result<Vec<Reply>> {
+        let (done, replies) = oneshot::channel();
+        self.next_turn.waiting.borrow_mut().push(Group { calls, done });
         let turn = self.next_turn.promise.borrow_mut().get_or_insert_with(after_what_has_arrived).clone();
         // It is never rejected.
         drop(JsFuture::from(turn).await);
-        let calls = self.next_turn.waiting.take();
-        if calls.is_empty() {
-            return Ok(());
+        let groups = self.next_turn.waiting.take();
+        if !groups.is_empty() {
+            self.next_turn.promise.take();
+            self.do_together(groups).await?;
         }
-        self.next_turn.promise.take();
-        self.do_together(calls).await
+        replies.await.map_err(|_| failed())
     }
 
-    async fn do_together(&self, calls: Vec<Call>) -> Result<()> {
+    async fn do_together(&self, groups: Vec<Group>) -> Result<()> {
         self.wake_up().await?;
         let now = ambient::now();
-        let many = calls.iter().map(Call::size).sum::<usize>() > 1;
+        let calls: Vec<&Call> = groups.iter().flat_map(|group| &group.calls).collect();
+        let many = calls.iter().map(|call| call.size()).sum::<usize>() > 1;
         let together = if many {
             self.atomically(|| self.do_all(&calls, false, now)).inspect_err(|error| {
                 log::error("turn_failed", error);
@@ -109,25 +141,22 @@ impl Outbox {
             Err(_) => self.do_all(&calls, true, now)?,
         };
         self.arm_after(&moved, now).await?;
-        for (call, reply) in calls.into_iter().zip(replies) {
+        let mut replies = replies.into_iter();
+        for Group { calls, done } in groups {
             // A caller that is gone needs no answer.
-            match (call, reply) {
-                (Call::Accept(_, done), Reply::Accept(reply)) => drop(done.send(reply)),
-                (Call::Settle(_, done), Reply::Settle(reply)) => drop(done.send(reply)),
-                (Call::Accept(..) | Call::Settle(..), _) => {}
-            }
+            drop(done.send(replies.by_ref().take(calls.len()).collect()));
         }
         Ok(())
     }
 
     /// Does the calls in their order: each part in a transaction of its own, or all in the caller's.
-    fn do_all(&self, calls: &[Call], alone: bool, now: UnixMs) -> Result<(Vec<Reply>, Moved)> {
+    fn do_all(&self, calls: &[&Call], alone: bool, now: UnixMs) -> Result<(Vec<Reply>, Moved)> {
         let mut moved = Moved::default();
         let mut replies = Vec::with_capacity(calls.len());
         for call in calls {
             replies.push(match call {
-                Call::Accept(accept, _) => Reply::Accept(self.do_accept(accept, alone, now, &mut moved)?),
-                Call::Settle(settle, _) => match self.do_settle(settle, alone, now, &mut moved)? {
+                Call::Accept(accept) => Reply::Accept(self.do_accept(accept, alone, now, &mut moved)?),
+                Call::Settle(settle) => match self.do_settle(settle, alone, now, &mut moved)? {
                     Some(reply) => Reply::Settle(reply),
                     None => Reply::Failed,
                 },
@@ -189,7 +218,7 @@ impl Call {
     /// Its parts that stand or fall alone.
     fn size(&self) -> usize {
         match self {
-            Self::Accept(accept, _) => accept.enrollments.len(),
+            Self::Accept(accept) => accept.enrollments.len(),
             Self::Settle(..) => 1,
         }
     }
