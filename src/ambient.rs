@@ -1,14 +1,14 @@
 //! The only place that asks for the time or for entropy. Everybody else is told.
 
+use js_sys::Date;
 use varde_core::ids::EnrollmentId;
 use varde_core::time::UnixMs;
-use worker::Date;
 
 use crate::metering;
 
 /// The runtime's clock. It stands still while a handler computes and moves at every I/O.
 pub fn now() -> UnixMs {
-    UnixMs(Date::now().as_millis() + metering::ahead_ms())
+    UnixMs(Date::now() as u64 + metering::ahead_ms())
 }
 
 /// A point of [`now`]'s time by the clock that the runtime keeps its alarms by.

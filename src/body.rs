@@ -1,8 +1,10 @@
 //! Bodies, read up to a limit and not a byte further.
 
+use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
-use web_sys::ReadableStream;
-use worker::{Request, Result};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{ReadableStream, Request};
+use worker::Result;
 
 use crate::platform;
 
@@ -15,18 +17,20 @@ pub struct Capped {
     pub truncated: bool,
 }
 
-/// Reads the body of a request that came in.
+/// Reads the body of a request that came in, with as many bytes as were announced, where they were.
 ///
 /// # Errors
 /// When the connection breaks.
-pub async fn read_request(request: &mut Request, limit: usize) -> Result<Capped> {
-    let announced = request.headers().get("content-length")?.and_then(|text| text.parse::<usize>().ok());
+pub async fn read_request(request: &Request, announced: Option<usize>, limit: usize) -> Result<Capped> {
     match announced {
         // One crossing into JavaScript instead of one for each chunk. The runtime holds a sender to the
         // length that it announced.
-        Some(length) if length <= limit => Ok(Capped { bytes: request.bytes().await?, truncated: false }),
+        Some(length) if length <= limit => {
+            let whole = JsFuture::from(request.array_buffer()?).await?;
+            Ok(Capped { bytes: Uint8Array::new(&whole).to_vec(), truncated: false })
+        }
         Some(_) => Ok(Capped { bytes: Vec::new(), truncated: true }),
-        None => Ok(read_stream(request.inner().body(), limit).await?),
+        None => Ok(read_stream(request.body(), limit).await?),
     }
 }
 

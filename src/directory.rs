@@ -8,7 +8,7 @@
 mod cache;
 mod triggers;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use varde_core::controls::Controls;
 use varde_core::secret::seal::UnsealError;
-use varde_core::secret::{Sealed, Secret, StoredSecret};
+use varde_core::secret::{Mask, Sealed, Secret, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::SECOND_MS;
 use varde_core::token::{Scope, TokenHash};
@@ -56,6 +56,15 @@ pub struct WorkflowView {
     pub controls: Controls,
     /// The secrets that its actions name.
     pub secrets: BTreeMap<Slug, StoredSecret<Secret>>,
+    mask: OnceCell<Rc<Mask>>,
+}
+
+impl WorkflowView {
+    /// Hides all of its secrets.
+    pub fn mask(&self) -> Rc<Mask> {
+        let made = || Rc::new(Mask::new(self.secrets.values().flat_map(StoredSecret::values)));
+        Rc::clone(self.mask.get_or_init(made))
+    }
 }
 
 /// Why there is no view.
@@ -318,7 +327,7 @@ fn view_of(id: &Slug, snapshot: Snapshot, config: &Config) -> Result<WorkflowVie
         secrets.insert(sealed.name, secret);
     }
     let Snapshot { uid, controls, .. } = snapshot;
-    Ok(WorkflowView { id: id.clone(), uid, workflow, controls, secrets })
+    Ok(WorkflowView { id: id.clone(), uid, workflow, controls, secrets, mask: OnceCell::new() })
 }
 
 /// Looks at all of them, so that the time tells nothing about which one it is.

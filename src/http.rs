@@ -1,6 +1,7 @@
 //! The HTTP API: who may call, and which file answers.
 
 pub mod error;
+pub mod response;
 pub mod call;
 pub mod configuration;
 pub mod health;
@@ -24,27 +25,29 @@ pub mod inspector;
 pub mod testing;
 
 use varde_core::token::Scope;
-use worker::{Method, Response};
+use worker::Method;
 
 use crate::http::call::Call;
 use crate::http::error::Problem;
+use crate::http::response::Response;
 
-/// Answers one request from outside. Never fails: an error is an answer, too.
-pub async fn answer(mut call: Call) -> Response {
-    match authorize_and_dispatch(&mut call).await {
-        Ok(response) => response,
-        Err(problem) => problem.into_response(),
-    }
+/// Answers one request from outside: an error is an answer, too.
+///
+/// # Errors
+/// When the platform refuses even that.
+pub async fn answer(mut call: Call) -> worker::Result<web_sys::Response> {
+    let answer = authorize_and_dispatch(&mut call).await;
+    let raw = answer.and_then(Response::into_raw).or_else(|problem| problem.into_response().into_raw());
+    raw.map_err(|problem| problem.detail().into())
 }
 
 async fn authorize_and_dispatch(call: &mut Call) -> Result<Response, Problem> {
     let segments = call.segments();
     let path: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let method = call.request.method();
+    let method = Method::from(call.head.method.clone());
     // The bindings take a method that they don't know for GET. A bin records it; the API refuses it.
-    let sent = call.request.inner().method();
-    if sent != method.as_ref() && path.first() == Some(&"v1") {
-        return Err(Problem::no_such_call(&sent, call.url.path()));
+    if call.head.method != method.as_ref() && path.first() == Some(&"v1") {
+        return Err(Problem::no_such_call(&call.head.method, call.url.path()));
     }
     if let Some(scope) = required_scope(&method, &path) {
         call.require(scope).await?;

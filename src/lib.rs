@@ -29,7 +29,8 @@ mod trigger_do;
 mod triggers;
 mod sweep;
 
-use worker::{Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, event};
+use web_sys::{Request, Response};
+use worker::{Context, Env, Result, ScheduleContext, ScheduledEvent, event};
 
 use crate::http::call::Call;
 
@@ -37,10 +38,10 @@ use crate::http::call::Call;
 /// sender one value in its env that no request can.
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
-    if env.var("VARDE_ENTRYPOINT").is_ok_and(|entrypoint| entrypoint.to_string() == "sender") {
-        return sender::serve(request, env, &context).await;
+    if platform::is_sender(env.as_ref()) {
+        return Ok(sender::serve(request.into(), env, &context).await?.into());
     }
-    Ok(http::answer(Call::new(request, env, context)?).await)
+    http::answer(Call::new(request, env, context)?).await
 }
 
 /// Every five minutes.

@@ -14,6 +14,29 @@ export function executeCounted(sql, statement, bindings) {
   return JSON.stringify([cursor.rowsRead, cursor.rowsWritten, rows]);
 }
 
+/** Whether this env is the `Sender` entrypoint's: only `entry.mjs` can say so. */
+export function isSender(env) {
+  return env.VARDE_ENTRYPOINT === "sender";
+}
+
+/** The parts of a request that nearly every call looks at, in JSON. */
+export function takeApart({ method, url, headers }) {
+  return JSON.stringify([
+    method,
+    url,
+    headers.get("authorization"),
+    headers.get("content-type"),
+    headers.get("content-length"),
+    headers.get("idempotency-key"),
+    headers.get("cf-connecting-ip"),
+  ]);
+}
+
+/** An answer. `headers` is `[[name, value], …]`, in JSON. */
+export function respond(status, headers, body) {
+  return new Response(body.length > 0 ? body.slice() : null, { status, headers: JSON.parse(headers) });
+}
+
 /** Sends a message to the object `name` of a binding, or to a service that has no name: `[status, body]`. */
 export async function call(env, binding, name, message) {
   const target = name === undefined ? env[binding] : env[binding].getByName(name);
@@ -120,18 +143,23 @@ function splitLines(bytes) {
 
 /** Calls an endpoint; the whole of it ends at the deadline. Gives back `[status, headers, body, truncated]`. */
 export async function callEndpoint(url, method, headers, body, timeoutMs, limit) {
-  const sent = new Headers();
-  for (const [name, value] of JSON.parse(headers)) sent.set(name, value);
   const response = await fetch(url, {
     method,
-    headers: sent,
+    headers: JSON.parse(headers),
     // Bytes and not a text: a text body would bring a content type of its own.
     body: body.length > 0 ? body.slice() : undefined,
     redirect: "manual",
     signal: AbortSignal.timeout(timeoutMs),
   });
   const answered = JSON.stringify([...response.headers]);
-  return [response.status, answered, ...(await readCapped(response.body, limit))];
+  return [response.status, answered, ...(await readResponse(response, limit))];
+}
+
+/** The body of an answer, in one go where it is short. What is encoded may be longer than it says. */
+async function readResponse(response, limit) {
+  const length = Number(response.headers.get("content-length") ?? NaN);
+  if (!(length <= limit) || response.headers.has("content-encoding")) return readCapped(response.body, limit);
+  return [length > 0 ? new Uint8Array(await response.arrayBuffer()) : new Uint8Array(0), false];
 }
 
 /** Reads a stream up to a limit: `[bytes, truncated]`. What is beyond is canceled, so that nothing more is sent. */

@@ -4,6 +4,7 @@ use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
+use web_sys::{Request, Response};
 
 #[wasm_bindgen(module = "/src/platform.mjs")]
 extern "C" {
@@ -20,6 +21,18 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = call)]
     fn call_raw(env: &JsValue, binding: &str, name: Option<&str>, message: &[u8])
     -> Result<Promise, JsValue>;
+
+    /// Whether this env is the `Sender` entrypoint's.
+    #[wasm_bindgen(js_name = isSender)]
+    pub fn is_sender(env: &JsValue) -> bool;
+
+    /// The parts of a request as JSON, see [`crate::http::call::Head`].
+    #[wasm_bindgen(catch, js_name = takeApart)]
+    pub fn take_apart(request: &Request) -> Result<String, JsValue>;
+
+    /// An answer; `headers` is `[[name, value], …]`, in JSON.
+    #[wasm_bindgen(catch)]
+    pub fn respond(status: u16, headers: &str, body: &[u8]) -> Result<Response, JsValue>;
 
     #[wasm_bindgen(catch, js_name = exchange)]
     fn exchange_raw(env: &JsValue, name: &str, message: &[u8]) -> Result<Promise, JsValue>;

@@ -202,6 +202,10 @@ impl Sender {
             stamp: AttemptStamp { delivery, number, now: ambient::now() },
             secret,
             others: view.secrets.values().collect(),
+            // It knows the secret, too, unless the workflow doesn't name that any more.
+            mask: secret
+                .is_none_or(|secret| view.secrets.get(&secret.name) == Some(secret))
+                .then(|| view.mask()),
             outputs: view.workflow.action(&errand.action).map_or(&[], Action::outputs),
             rule: self.config.url_rule,
         }

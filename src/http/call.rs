@@ -2,16 +2,19 @@
 
 use std::rc::Rc;
 
+use serde::Deserialize;
 use serde_json::Value;
 use varde_core::json;
 use varde_core::token::{Scope, TokenHash};
-use worker::{Context, Env, Request, Url};
+use web_sys::Request;
+use worker::{Context, Env, Url};
 
 use crate::body::{self, Capped};
 use crate::config::Config;
 use crate::directory;
 use crate::guesses::{self, Network};
 use crate::http::error::Problem;
+use crate::platform;
 
 /// Largest body of a call; a record of 1,000 properties fits ten times.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -23,8 +26,10 @@ pub const MAX_PAGE: usize = 100;
 
 /// One request to the API.
 pub struct Call {
-    /// The request.
+    /// The request: its body, and the headers that few calls look at.
     pub request: Request,
+    /// What most calls look at.
+    pub head: Head,
     /// Its URL.
     pub url: Url,
     /// The bindings.
@@ -35,6 +40,31 @@ pub struct Call {
     pub config: Rc<Config>,
 }
 
+/// The parts of a request that `takeApart` in `platform.mjs` gives, in its order.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Head {
+    /// As it was sent.
+    pub method: String,
+    /// As the platform has it.
+    pub url: String,
+    /// `Authorization`
+    pub authorization: Option<String>,
+    /// `Content-Type`
+    pub content_type: Option<String>,
+    content_length: Option<String>,
+    /// `Idempotency-Key`
+    pub idempotency_key: Option<String>,
+    /// `CF-Connecting-IP`
+    pub connecting_ip: Option<String>,
+}
+
+impl Head {
+    /// How many bytes the body has, where its sender said it.
+    pub fn content_length(&self) -> Option<usize> {
+        self.content_length.as_deref().and_then(|text| text.parse().ok())
+    }
+}
+
 impl Call {
     /// Takes a request apart.
     ///
@@ -42,7 +72,8 @@ impl Call {
     /// When the runtime hands in an URL that can't be parsed.
     pub fn new(request: Request, env: Env, context: Context) -> worker::Result<Self> {
         let config = Config::of(&env);
-        Ok(Self { url: request.url()?, request, env, context, config })
+        let head: Head = serde_json::from_str(&platform::take_apart(&request)?)?;
+        Ok(Self { url: Url::parse(&head.url)?, request, head, env, context, config })
     }
 
     /// The path's segments, percent-decoded, so that `/` inside an id can't become a separator.
@@ -79,18 +110,13 @@ impl Call {
         limit_of(self.query("limit").as_deref(), default)
     }
 
-    /// A request header.
-    pub fn header(&self, name: &str) -> Option<String> {
-        self.request.headers().get(name).ok().flatten()
-    }
-
     /// Lets the call pass if its token has `scope`.
     ///
     /// # Errors
     /// 401 without a known token, 403 when its scope is too small, 429 after too many wrong ones, 503 when that
     /// can't be found out.
     pub async fn require(&self, scope: Scope) -> Result<(), Problem> {
-        let header = self.header("authorization").unwrap_or_default();
+        let header = self.head.authorization.as_deref().unwrap_or_default();
         let token = header
             .split_once(' ')
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
@@ -98,7 +124,7 @@ impl Call {
             .filter(|token| !token.is_empty())
             .ok_or_else(Problem::unauthorized)?;
         let presented = TokenHash::of(token);
-        let network = Network::of(&self.header("cf-connecting-ip").unwrap_or_default());
+        let network = Network::of(self.head.connecting_ip.as_deref().unwrap_or_default());
         guesses::admit(&network, presented).map_err(Problem::too_many_guesses)?;
         let Some(held) = directory::scopes_of(&self.env, &self.config, presented).await? else {
             guesses::wrong(&self.env, &network).await.map_err(Problem::too_many_guesses)?;
@@ -125,9 +151,9 @@ impl Call {
     /// # Errors
     /// 415, 413 or 400.
     pub async fn json_within(&mut self, limit: usize) -> Result<Value, Problem> {
-        let kind = self.header("content-type");
-        if !kind.as_deref().is_some_and(is_json) {
-            return Err(Problem::unsupported_media_type(kind.as_deref()));
+        let kind = self.head.content_type.as_deref();
+        if !kind.is_some_and(is_json) {
+            return Err(Problem::unsupported_media_type(kind));
         }
         let body = self.body_within(limit).await?;
         parse(&body)
@@ -142,15 +168,15 @@ impl Call {
         if body.is_empty() {
             return Ok(None);
         }
-        let kind = self.header("content-type");
-        if !kind.as_deref().is_some_and(is_json) {
-            return Err(Problem::unsupported_media_type(kind.as_deref()));
+        let kind = self.head.content_type.as_deref();
+        if !kind.is_some_and(is_json) {
+            return Err(Problem::unsupported_media_type(kind));
         }
         parse(&body).map(Some)
     }
 
     async fn body_within(&mut self, limit: usize) -> Result<Vec<u8>, Problem> {
-        match body::read_request(&mut self.request, limit).await? {
+        match body::read_request(&self.request, self.head.content_length(), limit).await? {
             Capped { truncated: true, .. } => Err(Problem::too_large(limit)),
             Capped { bytes, .. } => Ok(bytes),
         }

@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use varde_core::slug::Slug;
-use worker::{Headers, Response};
 
 use crate::http::call::{Call, MAX_PAGE};
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::registry_do::protocol::{Broadcast, Page, PageQuery, RegistryCall};
 use crate::{log, registry};
 
@@ -62,13 +62,10 @@ pub fn stored(created: bool, body: &impl Serialize) -> Result<Response, Problem>
 
 /// An answer that shows a key once: nobody on the way may keep it.
 pub fn shown_once(created: bool, body: &impl Serialize) -> Result<Response, Problem> {
-    let headers = Headers::new();
-    headers.set("content-type", "application/json")?;
-    headers.set("cache-control", "no-store")?;
-    Ok(stored(created, body)?.with_headers(headers))
+    Ok(stored(created, body)?.with_header("cache-control", "no-store"))
 }
 
 /// 204.
-pub fn gone() -> Response {
-    Response::builder().with_status(204).empty()
+pub const fn gone() -> Response {
+    Response::empty(204)
 }

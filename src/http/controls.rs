@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 use varde_core::slug::Slug;
-use worker::Response;
 
 use crate::directory;
 use crate::http::call::Call;
 use crate::http::configuration::{ask, push, workflow_id};
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::registry_do::protocol::{RegistryCall, Switched};
 
 /// `POST …/actions/{aid}/pause`: its open deliveries are held, and new ones, too. Answers when all outboxes

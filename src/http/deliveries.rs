@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 use varde_core::ids::DeliveryId;
-use worker::Response;
 
 use crate::directory;
 use crate::http::call::Call;
 use crate::http::error::Problem;
 use crate::http::listing;
+use crate::http::response::Response;
 use crate::outbox;
 use crate::outbox_do::protocol::{CancelReply, OutboxCall};
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use futures_channel::oneshot;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use varde_core::ids::{EnrollmentId, shard_of};
@@ -10,12 +11,14 @@ use varde_core::json::Mistake;
 use varde_core::outputs::Outputs;
 use varde_core::record::EnrollmentInput;
 use varde_core::request::Request as HttpRequest;
-use worker::Response;
+use worker::Env;
 
+use crate::config::Config;
 use crate::directory::{self, WorkflowView};
 use crate::http::call::{Call, MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES};
 use crate::http::error::Problem;
 use crate::http::listing;
+use crate::http::response::Response;
 use crate::idempotency;
 use crate::outbox_do::LEASES_PER_CALL;
 use crate::outbox_do::protocol::{
@@ -40,7 +43,7 @@ struct Incoming {
 
 /// `POST …/enrollments`.
 pub async fn enroll(call: &mut Call, id: &str) -> Result<Response, Problem> {
-    let key = call.header("idempotency-key");
+    let key = call.head.idempotency_key.clone();
     let body = call.json().await?;
     let view = directory::workflow_by_id(&call.env, &call.config, id).await?;
     let input = EnrollmentInput::parse(&body).map_err(Problem::invalid)?;
@@ -87,7 +90,7 @@ fn accepted_as(id: EnrollmentId) -> Value {
 
 /// `POST …/enrollments/batch`: each input stands for itself, a bad one doesn't hold up the others.
 pub async fn enroll_batch(call: &mut Call, id: &str) -> Result<Response, Problem> {
-    if call.header("idempotency-key").is_some() {
+    if call.head.idempotency_key.is_some() {
         let detail = "a batch takes an `idempotency_key` in each input, and no Idempotency-Key header";
         return Err(Problem::unprocessable("invalid_idempotency_key", detail));
     }
@@ -197,12 +200,13 @@ fn prepare(
     Ok(Incoming { place, input, new, request })
 }
 
-/// Commits enrollments, shard by shard, and sees to their first attempts after the answer.
-async fn accept_all(
-    call: &Call,
-    view: &Rc<WorkflowView>,
-    incoming: Vec<Incoming>,
-) -> BTreeMap<usize, Result<EnrollmentId, Problem>> {
+/// What became of the enrollments of a batch, by their places.
+type Results = BTreeMap<usize, Result<EnrollmentId, Problem>>;
+
+/// Commits enrollments, shard by shard, and sees to their first attempts. Both are done whether or not the
+/// caller waits for the answer: one who hangs up in the middle doesn't take the attempts along, nor the
+/// messages of others that went together with his.
+async fn accept_all(call: &Call, view: &Rc<WorkflowView>, incoming: Vec<Incoming>) -> Results {
     let mut by_shard: BTreeMap<u8, Vec<Incoming>> = BTreeMap::new();
     for one in incoming {
         by_shard.entry(one.new.id.shard()).or_default().push(one);
@@ -210,77 +214,87 @@ async fn accept_all(
     // Together the shards may hand out no more than one invocation can use.
     let share = (LEASES_PER_CALL / by_shard.len().max(1)).max(1);
     let mut leases_left = LEASES_PER_CALL;
-    let accepts = by_shard.into_iter().map(|(shard, incoming)| {
+    let mut accepts = Vec::with_capacity(by_shard.len());
+    for (shard, incoming) in by_shard {
         let leases = share.min(leases_left);
         leases_left -= leases;
-        accept_in_shard(call, view, shard, incoming, leases)
-    });
-    let mut results = BTreeMap::new();
-    for mut shard in futures_util::future::join_all(accepts).await {
-        results.append(&mut shard);
+        let home = Home { workflow: view.id.clone(), uid: view.uid.clone(), shard };
+        let intake =
+            Intake { env: call.env.clone(), config: Rc::clone(&call.config), view: Rc::clone(view), home };
+        let (done, results) = oneshot::channel();
+        call.context.wait_until(async move {
+            let (results, errands) = intake.accept(incoming, leases).await;
+            // Who hung up needs no answer.
+            drop(done.send(results));
+            if !errands.is_empty() {
+                Sender::new(intake.env, intake.config, intake.home).run(errands).await;
+            }
+        });
+        accepts.push(results);
     }
-    results
+    // Those of a shard whose work panicked have no result.
+    futures_util::future::join_all(accepts).await.into_iter().flat_map(Result::unwrap_or_default).collect()
 }
 
-async fn accept_in_shard(
-    call: &Call,
-    view: &Rc<WorkflowView>,
-    shard: u8,
-    incoming: Vec<Incoming>,
-    leases: usize,
-) -> BTreeMap<usize, Result<EnrollmentId, Problem>> {
-    let home = Home { workflow: view.id.clone(), uid: view.uid.clone(), shard };
-    let mut news = Vec::with_capacity(incoming.len());
-    let mut known = Vec::with_capacity(incoming.len());
-    for one in incoming {
-        known.push((one.place, one.new.id, one.input, one.request));
-        news.push(one.new);
+/// What takes enrollments into an outbox, longer than the call lives.
+struct Intake {
+    env: Env,
+    config: Rc<Config>,
+    view: Rc<WorkflowView>,
+    home: Home,
+}
+
+impl Intake {
+    async fn accept(&self, incoming: Vec<Incoming>, leases: usize) -> (Results, Vec<Errand>) {
+        let mut news = Vec::with_capacity(incoming.len());
+        let mut known = Vec::with_capacity(incoming.len());
+        for one in incoming {
+            known.push((one.place, one.new.id, one.input, one.request));
+            news.push(one.new);
+        }
+        let plans: Vec<_> =
+            news.iter().map(|new| (new.first.action.clone(), terms_of(&new.first.plan))).collect();
+        let message = OutboxCall::Accept(Accept { home: self.home.clone(), enrollments: news, leases });
+        let Ok(reply) = self.accept_with_patience(&message).await else {
+            let unavailable =
+                || Problem::unavailable("outbox_unreachable", "the enrollment was not confirmed; repeat it");
+            return (known.into_iter().map(|(place, ..)| (place, Err(unavailable()))).collect(), Vec::new());
+        };
+        let mut errands = Vec::new();
+        let mut results = BTreeMap::new();
+        for (((place, id, input, request), (action, terms)), result) in
+            known.into_iter().zip(plans).zip(reply.results)
+        {
+            results.insert(place, answer_to(&self.view, &result));
+            let ticket = reply.leases.iter().find(|ticket| ticket.delivery == id.first_delivery()).copied();
+            if let (Some(ticket), Some(terms), Some(request)) = (ticket, terms, request) {
+                let story = Some(Rc::new(Story { input, outputs: Outputs::default() }));
+                errands.push(Errand { ticket, action, terms, request, story });
+            }
+        }
+        (results, errands)
     }
-    let plans: Vec<_> =
-        news.iter().map(|new| (new.first.action.clone(), terms_of(&new.first.plan))).collect();
-    let message = OutboxCall::Accept(Accept { home: home.clone(), enrollments: news, leases });
-    let Ok(reply) = accept_with_patience(call, &home, &message).await else {
-        let unavailable =
-            || Problem::unavailable("outbox_unreachable", "the enrollment was not confirmed; repeat it");
-        return known.into_iter().map(|(place, ..)| (place, Err(unavailable()))).collect();
-    };
-    let mut errands = Vec::new();
-    let mut results = BTreeMap::new();
-    for (((place, id, input, request), (action, terms)), result) in
-        known.into_iter().zip(plans).zip(reply.results)
-    {
-        results.insert(place, answer_to(view, &result));
-        let ticket = reply.leases.iter().find(|ticket| ticket.delivery == id.first_delivery()).copied();
-        if let (Some(ticket), Some(terms), Some(request)) = (ticket, terms, request) {
-            let story = Some(Rc::new(Story { input, outputs: Outputs::default() }));
-            errands.push(Errand { ticket, action, terms, request, story });
+
+    /// An accept is safe to repeat, so a passing fault of the outbox is no reason to bother the caller.
+    async fn accept_with_patience(&self, message: &OutboxCall) -> worker::Result<AcceptReply> {
+        let home = &self.home;
+        let mut tries = 1;
+        loop {
+            match outbox::call(&self.env, &home.uid, home.shard, message).await {
+                Err(error) if tries < ACCEPT_TRIES => {
+                    log::error_about("accept_repeated", &subject_of(message, home), &error);
+                    tries += 1;
+                }
+                result => return result,
+            }
         }
     }
-    if !errands.is_empty() {
-        let sender = Sender::new(call.env.clone(), Rc::clone(&call.config), home);
-        call.context.wait_until(async move { sender.run(errands).await });
-    }
-    results
 }
 
 fn terms_of(plan: &Plan) -> Option<Terms> {
     match plan {
         Plan::Send { terms, .. } => Some(terms.clone()),
         Plan::Unsendable { .. } => None,
-    }
-}
-
-/// An accept is safe to repeat, so a passing fault of the outbox is no reason to bother the caller.
-async fn accept_with_patience(call: &Call, home: &Home, message: &OutboxCall) -> worker::Result<AcceptReply> {
-    let mut tries = 1;
-    loop {
-        match outbox::call(&call.env, &home.uid, home.shard, message).await {
-            Err(error) if tries < ACCEPT_TRIES => {
-                log::error_about("accept_repeated", &subject_of(message, home), &error);
-                tries += 1;
-            }
-            result => return result,
-        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 use varde_core::json::Mistake;
-use worker::{Headers, Response};
 
 use crate::config::ConfigError;
 use crate::directory::DirectoryError;
+use crate::http::response::Response;
 use crate::log;
 
 /// When a full outbox is worth asking again.
@@ -185,17 +185,15 @@ impl Problem {
 
     /// The answer.
     pub fn into_response(self) -> Response {
-        let headers = Headers::new();
-        // Both calls fail only on malformed names or values; these are literals and digits.
-        let _ = headers.set("content-type", "application/problem+json");
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = Response::with_body("application/problem+json", body).with_status(self.status);
         if let Some(seconds) = self.retry_after_s {
-            let _ = headers.set("retry-after", &seconds.to_string());
+            response = response.with_header("retry-after", &seconds.to_string());
         }
         if self.status == 401 {
-            let _ = headers.set("www-authenticate", "Bearer");
+            response = response.with_header("www-authenticate", "Bearer");
         }
-        let body = serde_json::to_vec(&self).unwrap_or_default();
-        Response::builder().with_status(self.status).with_headers(headers).fixed(body)
+        response
     }
 }
 

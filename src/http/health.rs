@@ -1,9 +1,9 @@
 //! `GET /healthz`.
 
 use serde_json::json;
-use worker::Response;
 
 use crate::http::error::Problem;
+use crate::http::response::Response;
 
 /// 200 while the Worker runs; looks at nothing else, so that a probe costs nothing.
 pub fn health() -> Result<Response, Problem> {

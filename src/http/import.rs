@@ -1,10 +1,10 @@
 //! Workflows of other systems, made into drafts.
 
 use varde_core::import::hubspot;
-use worker::Response;
 
 use crate::http::call::{Call, MAX_BATCH_BODY_BYTES};
 use crate::http::error::Problem;
+use crate::http::response::Response;
 
 /// `POST /v1/import/hubspot`: answers with drafts and with what has no counterpart here; stores nothing.
 pub async fn hubspot(call: &mut Call) -> Result<Response, Problem> {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use worker::{Delay, Headers, Request, Response};
+use worker::{Delay, Headers};
 
 use crate::ambient;
 use crate::body;
 use crate::http::call::{Call, MAX_PAGE};
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::inspector_do::arrival::{Arrival, Body, RequestId};
 use crate::inspector_do::protocol::{Answer, BinId, InspectorCall};
 use crate::inspector_do::script::Script;
@@ -60,32 +61,30 @@ pub async fn delete(call: &mut Call, bin: &str) -> Result<Response, Problem> {
     if !ask::<bool>(call, id_of(bin)?, &InspectorCall::Delete {}).await? {
         return Err(unknown(bin));
     }
-    Ok(Response::empty()?.with_status(204))
+    Ok(Response::empty(204))
 }
 
 /// Any method on `/inspect/{bin}/…`: records the request and answers as told.
 pub async fn record(call: &mut Call, bin: &str) -> Result<Response, Problem> {
     let id = id_of(bin)?;
-    let arrival = arrival_of(&call.request).await?;
+    let arrival = arrival_of(call).await?;
     let answer: Option<Answer> = ask(call, id, &InspectorCall::Record(arrival)).await?;
     let answer = answer.ok_or_else(|| unknown(bin))?;
     if answer.delay_ms > 0 {
         Delay::from(Duration::from_millis(answer.delay_ms)).await;
     }
-    respond(answer)
+    Ok(respond(answer))
 }
 
-async fn arrival_of(request: &Request) -> Result<Arrival, Problem> {
-    // The runtime's own request: `worker` knows ten methods, and parses the URL once more.
-    let inner = request.inner();
-    let read = body::read_stream(inner.body(), MAX_READ_BYTES)
+async fn arrival_of(call: &Call) -> Result<Arrival, Problem> {
+    let read = body::read_stream(call.request.body(), MAX_READ_BYTES)
         .await
         .map_err(|_| Problem::bad_request("broken_body", "the body ended before its end"))?;
     let body = Body::keep(&read.bytes, read.truncated);
     Ok(Arrival {
-        method: inner.method(),
-        url: inner.url(),
-        headers: joined(request.headers().entries()),
+        method: call.head.method.clone(),
+        url: call.head.url.clone(),
+        headers: joined(Headers(call.request.headers()).entries()),
         body,
     })
 }
@@ -103,19 +102,19 @@ fn joined(headers: impl Iterator<Item = (String, String)>) -> BTreeMap<String, S
     object
 }
 
-fn respond(answer: Answer) -> Result<Response, Problem> {
-    let headers = Headers::new();
+fn respond(answer: Answer) -> Response {
+    let mut response = Response::empty(answer.status);
     if !answer.body.is_empty() {
-        headers.set("content-type", "text/plain; charset=utf-8")?;
+        response = response.with_header("content-type", "text/plain; charset=utf-8");
     }
     for (name, value) in &answer.headers {
-        headers.set(name, value)?;
+        response = response.with_header(&name.to_ascii_lowercase(), value);
     }
     // Bins are on the origin of the dashboard: whatever is scripted, a browser runs nothing of it there.
-    headers.set("content-security-policy", "sandbox")?;
-    headers.set("x-content-type-options", "nosniff")?;
-    let response = Response::builder().with_status(answer.status).with_headers(headers);
-    Ok(if answer.body.is_empty() { response.empty() } else { response.fixed(answer.body.into_bytes()) })
+    response
+        .with_header("content-security-policy", "sandbox")
+        .with_header("x-content-type-options", "nosniff")
+        .with_body_bytes(answer.body.into_bytes())
 }
 
 async fn ask<Reply: DeserializeOwned>(

@@ -2,11 +2,11 @@
 
 use serde_json::value::RawValue;
 use varde_core::ids::{DeliveryId, EnrollmentId};
-use worker::Response;
 
 use crate::directory;
 use crate::http::call::Call;
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::outbox;
 use crate::outbox_do::protocol::{OutboxCall, Page, Query};
 

@@ -3,7 +3,6 @@
 use serde::Serialize;
 use varde_core::secret::{KeyRing, Sealed, StoredSecret};
 use varde_core::slug::Slug;
-use worker::Response;
 
 use crate::ambient;
 use crate::directory::DirectoryError;
@@ -11,6 +10,7 @@ use crate::http::call::{Call, MAX_PAGE};
 use crate::http::configuration::ask;
 use crate::http::controls::refuse_content;
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::registry_do::protocol::{Page, PageQuery, RegistryCall, Resealed, SecretView};
 
 /// How often a page is tried whose secrets are changed by others meanwhile; people don't change them that often.

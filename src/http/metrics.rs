@@ -8,11 +8,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
-use worker::{Headers, Response};
 
 use crate::http::call::Call;
 use crate::http::configuration::ask;
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::outbox_do::ledger::{ActionMetrics, DURATION_BUCKETS_MS};
 use crate::outbox_do::protocol::{Home, OutboxCall};
 use crate::registry_do::protocol::{InUse, RegistryCall};
@@ -51,10 +51,8 @@ pub async fn metrics(call: &mut Call) -> Result<Response, Problem> {
             Err(error) => log::error_about("not_scraped", &home.object_name(), &error),
         }
     }
-    let headers = Headers::new();
-    headers.set("content-type", "text/plain; version=0.0.4; charset=utf-8")?;
     let text = render(&metrics, scraped, in_use.total, ambient::now());
-    Ok(Response::ok(text)?.with_headers(headers))
+    Ok(Response::with_body("text/plain; version=0.0.4; charset=utf-8", text))
 }
 
 fn add(metrics: &mut Metrics, home: &Home, actions: BTreeMap<Slug, ActionMetrics>) {

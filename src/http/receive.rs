@@ -8,13 +8,14 @@ use varde_core::json as core_json;
 use varde_core::secret::{Mask, StoredSecret};
 use varde_core::signature::Received;
 use varde_core::time::SECOND_MS;
-use worker::Response;
+use worker::Headers;
 
 use crate::body::{self, Capped};
 use crate::directory::{self, TriggerView};
 use crate::http::call::{Call, MAX_BODY_BYTES, is_json};
 use crate::http::enrollments::{self, Input};
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::http::triggers::unreachable_events;
 use crate::inspector_do::arrival::Body;
 use crate::trigger_do::protocol::{Event, Keep, Kept, TriggerEventsCall};
@@ -69,16 +70,16 @@ pub async fn receive(call: &mut Call, id: &str) -> Result<Response, Problem> {
     let view = directory::trigger(&call.env, &call.config, id).await?;
     let admitted = pace::admit(id);
     let mut arrival = Arrival {
-        method: call.request.inner().method(),
-        url: call.request.inner().url(),
-        headers: call.request.headers().entries().collect(),
+        method: call.head.method.clone(),
+        url: call.head.url.clone(),
+        headers: Headers(call.request.headers()).entries().collect(),
         body: Capped::default(),
     };
     let taken = if let Err(wait_ms) = admitted {
         // Unread: whoever sends too much is to cost little.
         Err(too_fast(wait_ms).into())
     } else {
-        arrival.body = body::read_request(&mut call.request, MAX_BODY_BYTES).await?;
+        arrival.body = body::read_request(&call.request, call.head.content_length(), MAX_BODY_BYTES).await?;
         take(call, id, &view, &arrival).await
     };
     match taken {

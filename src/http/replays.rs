@@ -6,12 +6,12 @@ use varde_core::outputs::Outputs;
 use varde_core::record::EnrollmentInput;
 use varde_core::replay::{BulkReplay, Counts, Order, Phase, Progress, Rendering};
 use varde_core::slug::Slug;
-use worker::Response;
 
 use crate::directory::{self, WorkflowView};
 use crate::http::call::Call;
 use crate::http::configuration::{ask, workflow_id};
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::outbox_do::protocol::{Acknowledged, OutboxCall, Planned, Replay, ReplayReply, Story};
 use crate::registry_do::protocol::{Broadcast, RegistryCall, StoredReplay};
 use crate::{ambient, log, outbox, plan};

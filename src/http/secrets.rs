@@ -11,11 +11,11 @@ use varde_core::secret::{
 use varde_core::signature::standard_webhooks::Key;
 use varde_core::slug::Slug;
 use varde_core::time::{DAY_MS, SECOND_MS, UnixMs};
-use worker::Response;
 
 use crate::http::call::Call;
 use crate::http::configuration::{self, ask, gone, page_query, shown_once, stored};
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::registry_do::protocol::{
     Kept, KeyUsers, Page, RegistryCall, RotateSecret, SecretDeleted, SecretView, TriggerName,
 };

@@ -1,10 +1,9 @@
 //! `GET …/stats`: the accounting identity over all shards.
 
-use worker::Response;
-
 use crate::directory;
 use crate::http::call::Call;
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::outbox;
 use crate::outbox_do::ledger::{ActionStats, Counts, Stats};
 use crate::outbox_do::protocol::OutboxCall;

@@ -20,10 +20,10 @@ use varde_core::shown::{ShownRequest, masked};
 use varde_core::time::UnixMs;
 use varde_core::workflow::{Action, ObjectType};
 use varde_core::{curl, render};
-use worker::Response;
 
 use crate::http::call::Call;
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::sender::{Attempted, StoredResponse, Tokens, Trial};
 use crate::{ambient, directory};
 
@@ -131,6 +131,7 @@ async fn send(call: &Call, test: &Test<'_>) -> Result<Response, Problem> {
         stamp: AttemptStamp { delivery: DeliveryId::mint(now, 0, ambient::dice()), number: 1, now },
         secret,
         others: test.secrets.clone(),
+        mask: None,
         outputs: test.action.outputs(),
         rule: call.config.url_rule,
     };

@@ -7,11 +7,12 @@ use varde_core::endpoint_url::EndpointUrl;
 use varde_core::preview::Draft;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{Response, Result};
+use worker::Result;
 
 use crate::directory;
 use crate::http::call::Call;
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::outbox_do::protocol::{Acknowledged, OutboxCall};
 use crate::{metering, outbox, sweep};
 
@@ -27,7 +28,7 @@ pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Proble
             let panics = call.query("panic").is_some();
             let fault = if panics { metering::Fault::Panic } else { metering::Fault::Error };
             metering::fail_statement(n, call.query("about"), fault);
-            Ok(Response::ok("ordered")?)
+            Ok(text("ordered"))
         }
         ["registry", state @ ("down" | "up" | "slow")] => {
             let ms = call.query("ms").and_then(|ms| ms.parse().ok()).unwrap_or(0);
@@ -36,19 +37,19 @@ pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Proble
                 "slow" => metering::Reach::Slow(Duration::from_millis(ms)),
                 _ => metering::Reach::Up,
             });
-            Ok(Response::ok("ordered")?)
+            Ok(text("ordered"))
         }
         ["clock"] => {
             metering::put_clock_ahead(call.query("ahead_ms").and_then(|ms| ms.parse().ok()).unwrap_or(0));
-            Ok(Response::ok("ordered")?)
+            Ok(text("ordered"))
         }
         ["outbox", state @ ("down" | "up")] => {
             metering::take_outbox_down(*state == "down");
-            Ok(Response::ok("ordered")?)
+            Ok(text("ordered"))
         }
         ["slots", state @ ("silent" | "given")] => {
             metering::silence_slots(*state == "silent");
-            Ok(Response::ok("ordered")?)
+            Ok(text("ordered"))
         }
         ["until-fault"] => Ok(Response::from_json(&metering::until_fault())?),
         ["panic"] => panic!("asked to panic at the edge"),
@@ -60,10 +61,14 @@ pub async fn dispatch(call: &mut Call, rest: &[&str]) -> Result<Response, Proble
         ["urls"] => urls(call).await,
         ["sweep"] => {
             sweep::sweep(&call.env).await;
-            Ok(Response::ok("swept")?)
+            Ok(text("swept"))
         }
         _ => Err(Problem::not_found("test route", &rest.join("/"))),
     }
+}
+
+fn text(said: &str) -> Response {
+    Response::with_body("text/plain", said)
 }
 
 /// Renders a vector of `tests/vectors/render.json` without a workflow, so at any time and with any outputs.
@@ -123,5 +128,5 @@ async fn tell_outbox(call: &Call, message: &OutboxCall) -> Result<Response, Prob
     let view = directory::workflow_by_id(&call.env, &call.config, &id).await?;
     let shard = call.query("shard").and_then(|shard| shard.parse().ok()).unwrap_or(0);
     let _: Acknowledged = outbox::call(&call.env, &view.uid, shard, message).await?;
-    Ok(Response::ok("told")?)
+    Ok(text("told"))
 }

@@ -4,11 +4,11 @@ use serde::Serialize;
 use serde_json::Value;
 use varde_core::json::{Mistake, Mistakes, Node};
 use varde_core::token::{Scope, Token};
-use worker::Response;
 
 use crate::http::call::Call;
 use crate::http::configuration::{self, ask, gone, page_query, shown_once};
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::registry_do::protocol::{Kept, Page, RegistryCall, TokenView};
 use crate::{ambient, directory};
 

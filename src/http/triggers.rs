@@ -10,12 +10,13 @@ use varde_core::json;
 use varde_core::secret::{Sealed, StoredSecret};
 use varde_core::signature::standard_webhooks::Key;
 use varde_core::slug::Slug;
-use worker::{Method, Response};
+use worker::Method;
 
 use crate::directory::DirectoryError;
 use crate::http::call::Call;
 use crate::http::configuration::{self, ask, gone, page_query, workflow_id};
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::registry_do::protocol::{
     Page, PageQuery, PutTrigger, RegistryCall, StoredTrigger, TriggerCall, TriggerPut,
 };

@@ -10,12 +10,12 @@ use varde_core::secret::{Sealed, StoredSecret};
 use varde_core::signature::standard_webhooks::Key;
 use varde_core::slug::Slug;
 use varde_core::workflow::Workflow;
-use worker::Response;
 
 use crate::directory::DirectoryError;
 use crate::http::call::Call;
 use crate::http::configuration::{self, ask, gone, page_query, push, workflow_id};
 use crate::http::error::Problem;
+use crate::http::response::Response;
 use crate::http::triggers;
 use crate::registry_do::protocol::{
     Broadcast, Closing, Outline, Page, Put, PutWorkflow, RegistryCall, Removed, StoredWorkflow,

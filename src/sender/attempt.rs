@@ -74,6 +74,8 @@ pub struct Trial<'a> {
     pub secret: Option<&'a StoredSecret<Secret>>,
     /// Secrets that an endpoint may echo besides.
     pub others: Vec<&'a StoredSecret<Secret>>,
+    /// What hides all these, where somebody has it already.
+    pub mask: Option<Rc<Mask>>,
     /// What to pick from the response.
     pub outputs: &'a [Output],
     /// Which URLs may be called.
@@ -101,7 +103,8 @@ impl Trial<'_> {
             }
             let token = used.last().map(Rc::as_ref);
             let outgoing = auth::apply(self.auth, self.request, in_force, token, &self.stamp)?;
-            if EndpointUrl::parse(&outgoing.url, self.rule).is_err() {
+            let changed = outgoing.url != self.request.url;
+            if changed && EndpointUrl::parse(&outgoing.url, self.rule).is_err() {
                 return Ok(self.without_answer(Outcome::Blocked));
             }
             match fetch::call(&outgoing, deadline.since_ms(ambient::now())).await {
@@ -114,8 +117,11 @@ impl Trial<'_> {
     }
 
     /// Hides every secret that the attempt has to do with, and the tokens that were got for one.
-    pub fn mask(&self, tokens: &[Rc<Token>]) -> Mask {
-        self.mask_of(tokens, 0)
+    pub fn mask(&self, tokens: &[Rc<Token>]) -> Rc<Mask> {
+        match &self.mask {
+            Some(mask) if !matches!(self.auth, Auth::Oauth2ClientCredentials(_)) => Rc::clone(mask),
+            _ => Rc::new(self.mask_of(tokens, 0)),
+        }
     }
 
     /// Hides those of them that have at least so many bytes.
