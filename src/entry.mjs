@@ -20,6 +20,7 @@ export class Sender extends WorkerEntrypoint {
 /** The outbox, as one that takes remote procedure calls: for that the runtime wants a class of its own kind. */
 export class Outbox extends DurableObject {
   #outbox;
+  #turn = [];
 
   constructor(state, env) {
     super(state, env);
@@ -34,7 +35,22 @@ export class Outbox extends DurableObject {
     return this.#outbox.alarm();
   }
 
+  /** Takes messages, one on each line, and gives a reply to each. What comes together is done in one turn. */
   exchange(lines) {
-    return this.#outbox.exchange(lines);
+    return new Promise((resolve, reject) => {
+      // A timer comes when the runtime has handed over everything that has arrived by then.
+      if (this.#turn.push({ lines, resolve, reject }) === 1) setTimeout(() => this.#takeTurn(), 0);
+    });
+  }
+
+  async #takeTurn() {
+    // One that comes from here on belongs to the next turn.
+    const calls = this.#turn.splice(0);
+    try {
+      const replies = await this.#outbox.exchange(calls.map(({ lines }) => lines));
+      calls.forEach(({ resolve }, at) => resolve(replies[at]));
+    } catch (error) {
+      for (const { reject } of calls) reject(error);
+    }
   }
 }

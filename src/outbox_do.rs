@@ -30,6 +30,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe};
 
+use js_sys::Uint8Array;
 use serde_json::value::RawValue;
 use varde_core::delivery::{Delivery, Effect, Event, Step};
 use varde_core::operations::Happening;
@@ -44,7 +45,6 @@ use self::ledger::{Account, Lane};
 use self::memory::Memory;
 use self::protocol::{Acknowledged, OpenCount, OutboxCall, SettleReply};
 use self::store::{AttemptLog, DeliveryRow, Finale};
-use self::turn::NextTurn;
 use crate::ambient;
 use crate::database::{Database, atomically, set_alarm};
 use crate::objects::reply;
@@ -62,7 +62,6 @@ pub struct Outbox {
     env: Env,
     database: std::result::Result<Database, String>,
     memory: RefCell<Memory>,
-    next_turn: NextTurn,
     /// Where rate limits stand, in the shard that gives slots away. Apart from the memory: an error that puts
     /// that in doubt must not give slots away twice.
     pacers: RefCell<BTreeMap<Slug, Pacer>>,
@@ -81,7 +80,6 @@ impl DurableObject for Outbox {
             env,
             database,
             memory: RefCell::default(),
-            next_turn: NextTurn::default(),
             pacers: RefCell::default(),
             looked_at: RefCell::new(Some(String::new())),
             #[cfg(feature = "testing")]
@@ -102,14 +100,17 @@ impl DurableObject for Outbox {
 
 #[wasm_bindgen]
 impl Outbox {
-    /// The hot path: [`Outbox::take_messages`], by a remote procedure call, which costs less than a request.
+    /// The hot path: [`Outbox::take_turn`], by remote procedure calls, which cost less than requests.
     ///
     /// # Errors
     /// When nothing of it was done, or that isn't known.
-    pub async fn exchange(&self, lines: Vec<u8>) -> std::result::Result<Vec<u8>, JsError> {
+    pub async fn exchange(&self, texts: Vec<Uint8Array>) -> std::result::Result<Vec<Uint8Array>, JsError> {
+        let texts: Vec<Vec<u8>> = texts.iter().map(Uint8Array::to_vec).collect();
         // A panic leaves the memory in doubt, as an error does.
-        let answer = AssertUnwindSafe(self.surely(self.take_messages(&lines))).await;
-        answer.map_err(|error| JsError::new(&error.to_string()))
+        match AssertUnwindSafe(self.surely(self.take_turn(&texts))).await {
+            Ok(replies) => Ok(replies.iter().map(|reply| Uint8Array::from(reply.as_slice())).collect()),
+            Err(error) => Err(JsError::new(&error.to_string())),
+        }
     }
 }
 

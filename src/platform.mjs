@@ -45,99 +45,80 @@ export async function call(env, binding, name, message) {
   return [response.status, new Uint8Array(await response.arrayBuffer())];
 }
 
-/** Exchanges with one outbox that are under way at a time. What comes beyond them waits and goes together. */
-const EXCHANGES = 2;
-/** What one exchange may weigh, in bytes, unless it is a single message. */
-const MOST_BYTES = 1024 * 1024;
-/** How long a message waits for one before it goes by itself: whoever had it in hand may be gone. */
-const PATIENCE_MS = 10_000;
-/** What waits for each outbox: `{ underWay, waiting: [{ message, tell }] }` by its name. */
-const queues = new Map();
+/** Tells the outbox `name` something: its reply. */
+export function exchange(env, name, message) {
+  return env.OUTBOX.getByName(name).exchange(message.slice());
+}
+
+/** How long one request makes the settles of others its own. */
+const LEADS_MS = 5_000;
+/** Who has waited so long for an outbox may be gone, and gets no more settles of others. */
+const STUCK_MS = 2_000;
+/** Bytes of settles that wait for one outbox. */
+const MOST_WAITING = 1024 * 1024;
+/** Who settles with each outbox just now, by its name: `{ since, bytes, waiting: [message] }`. */
+const settling = new Map();
+
+/** Whether some request settles with the outbox `name` just now, and can take others' settles along. */
+export function isSettledWith(name) {
+  const leader = settling.get(name);
+  return leader !== undefined && leader.bytes < MOST_WAITING && Date.now() - leader.since <= STUCK_MS;
+}
 
 /**
- * Tells the outbox `name` something: its reply. An outbox takes and answers a message on each line.
- *
- * Requests share nothing but bytes: each exchange is made by one of those whose messages are in it, which then
- * lets the first one that waits make the next.
+ * Hands a settle over to a request that settles with the same outbox just now: `false` when there is none.
+ * Requests share nothing but bytes, and none waits for another one: nobody hears the reply to what is handed over.
  */
-export async function exchange(env, name, message) {
-  // A copy: the wasm's memory moves when it grows.
-  const own = { message: message.slice(), tell: undefined };
-  const queue = queues.get(name) ?? { underWay: 0, waiting: [] };
-  queues.set(name, queue);
-  if (queue.underWay < EXCHANGES) {
-    queue.underWay += 1;
-  } else {
-    const told = await waitInLine(name, queue, own);
-    if (told.reply) return told.reply;
-    if (told.failed) throw new Error(told.failed);
-  }
-  const others = takeOthers(queue.waiting, own.message.length);
-  try {
-    const replies = await env.OUTBOX.getByName(name).exchange(joinLines(own, others));
-    const [first, ...rest] = splitLines(replies);
-    others.forEach((other, at) => other.tell(rest[at] ? { reply: rest[at] } : { failed: "no reply" }));
-    return first;
-  } catch (error) {
-    for (const other of others) other.tell({ failed: String(error?.message ?? error) });
-    throw error;
-  } finally {
-    const next = queue.waiting.shift();
-    if (next) next.tell({});
-    else if (--queue.underWay === 0 && queues.get(name) === queue) queues.delete(name);
-  }
+export function handOverSettle(name, message) {
+  if (!isSettledWith(name)) return false;
+  const leader = settling.get(name);
+  leader.bytes += message.length;
+  leader.waiting.push(message.slice());
+  return true;
 }
 
-/** Waits until somebody else has the reply, or lets this one go. */
-async function waitInLine(name, queue, own) {
-  let timer;
-  const told = await new Promise((resolve) => {
-    own.tell = resolve;
-    queue.waiting.push(own);
-    timer = setTimeout(() => {
-      // Who doesn't answer may never answer: those who come now form a queue of their own.
-      if (queues.get(name) === queue) queues.delete(name);
-      const at = queue.waiting.indexOf(own);
-      if (at >= 0) queue.waiting.splice(at, 1);
-      queue.underWay += 1;
-      resolve({});
-    }, PATIENCE_MS);
-  });
-  clearTimeout(timer);
-  return told;
+/** Settles with the outbox `name`, and takes along what others hand over in the meantime: the reply to the first. */
+export async function settle(env, name, message) {
+  const started = Date.now();
+  // What another one has left behind, too.
+  const leader = { since: started, bytes: 0, waiting: settling.get(name)?.waiting.splice(0) ?? [] };
+  settling.set(name, leader);
+  const outbox = env.OUTBOX.getByName(name);
+  let reply;
+  for (let own = [message.slice()]; own.length + leader.waiting.length > 0; own = []) {
+    const others = leader.waiting.splice(0);
+    leader.since = Date.now();
+    leader.bytes = 0;
+    try {
+      const replies = await outbox.exchange(joinLines([...own, ...others]));
+      reply ??= replies.subarray(0, lineEnd(replies));
+    } catch (error) {
+      leader.waiting.unshift(...others);
+      if (reply === undefined) throw error;
+      // Its own is settled: who settles next takes the others along, or their leases end.
+      return reply;
+    }
+    if (Date.now() - started > LEADS_MS && settling.get(name) === leader) settling.delete(name);
+  }
+  if (settling.get(name) === leader) settling.delete(name);
+  return reply;
 }
 
-/** Takes those out of the queue that fit into one exchange. */
-function takeOthers(waiting, length) {
-  let count = 0;
-  for (let total = length; count < waiting.length; count += 1) {
-    total += waiting[count].message.length;
-    if (total > MOST_BYTES) break;
-  }
-  return waiting.splice(0, count);
+function lineEnd(bytes) {
+  const at = bytes.indexOf(10);
+  return at < 0 ? bytes.length : at;
 }
 
-function joinLines(own, others) {
-  if (others.length === 0) return own.message;
-  const lines = new Uint8Array(others.reduce((total, { message }) => total + 1 + message.length, own.message.length));
-  lines.set(own.message);
-  let at = own.message.length;
-  for (const { message } of others) {
-    lines[at] = 10;
-    lines.set(message, at + 1);
-    at += 1 + message.length;
+/** An outbox takes and answers a message on each line. */
+function joinLines(messages) {
+  if (messages.length === 1) return messages[0];
+  const lines = new Uint8Array(messages.reduce((total, message) => total + 1 + message.length, -1));
+  let at = 0;
+  for (const message of messages) {
+    if (at > 0) lines[at - 1] = 10;
+    lines.set(message, at);
+    at += message.length + 1;
   }
-  return lines;
-}
-
-function splitLines(bytes) {
-  const lines = [];
-  let from = 0;
-  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, from)) {
-    lines.push(bytes.subarray(from, at));
-    from = at + 1;
-  }
-  lines.push(bytes.subarray(from));
   return lines;
 }
 

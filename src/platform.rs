@@ -37,6 +37,17 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = exchange)]
     fn exchange_raw(env: &JsValue, name: &str, message: &[u8]) -> Result<Promise, JsValue>;
 
+    #[wasm_bindgen(catch, js_name = settle)]
+    fn settle_raw(env: &JsValue, name: &str, message: &[u8]) -> Result<Promise, JsValue>;
+
+    /// Whether some request settles with the outbox `name` just now.
+    #[wasm_bindgen(js_name = isSettledWith)]
+    pub fn is_settled_with(name: &str) -> bool;
+
+    /// Hands a settle over to whoever settles with the outbox `name` just now: false when there is nobody.
+    #[wasm_bindgen(js_name = handOverSettle)]
+    pub fn hand_over_settle(name: &str, message: &[u8]) -> bool;
+
     #[wasm_bindgen(catch, js_name = callEndpoint)]
     fn call_endpoint_raw(
         url: &str,
@@ -66,12 +77,20 @@ pub async fn call(
     Ok((status(&answer), bytes(&answer.get(1))))
 }
 
-/// Tells the outbox `name` something, together with what others tell it at the same time: the reply.
+/// Tells the outbox `name` something: the reply.
 ///
 /// # Errors
 /// What the runtime throws when it can't be reached or fails.
 pub async fn exchange(env: &JsValue, name: &str, message: &[u8]) -> Result<Vec<u8>, JsValue> {
     Ok(bytes(&JsFuture::from(exchange_raw(env, name, message)?).await?))
+}
+
+/// Settles with the outbox `name`, with what others hand over in the meantime: the reply.
+///
+/// # Errors
+/// What the runtime throws when it can't be reached or fails.
+pub async fn settle(env: &JsValue, name: &str, message: &[u8]) -> Result<Vec<u8>, JsValue> {
+    Ok(bytes(&JsFuture::from(settle_raw(env, name, message)?).await?))
 }
 
 /// What an endpoint answered.

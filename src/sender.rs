@@ -8,6 +8,8 @@ mod tokens;
 mod fetch;
 mod report;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::rc::Rc;
 use std::time::Duration;
@@ -46,6 +48,11 @@ const BACKGROUND_MS: u64 = 30 * SECOND_MS;
 const SETTLE_RETRY_MS: u64 = 100;
 /// Longest gap between two tries to settle.
 const SETTLE_RETRY_MAX_MS: u64 = 2 * SECOND_MS;
+
+thread_local! {
+    /// Outboxes that last had something more to do for who settled: each settle asks for some of it.
+    static WITH_MORE_WORK: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
 
 /// A lease in the hands of a sender.
 pub struct Errand {
@@ -158,7 +165,22 @@ impl Sender {
         };
         let view = self.newest(view).await;
         let settle = self.settle_of(&errand, &view, &attempted);
-        self.tell(&OutboxCall::Settle(settle), lease_ends).await
+        self.settle(settle, lease_ends).await
+    }
+
+    /// Tells how an attempt ended; where that is all that there is to do, together with other requests.
+    async fn settle(&self, mut settle: Settle, lease_ends: UnixMs) -> Option<Work> {
+        let name = self.home.object_name();
+        let quiet = !WITH_MORE_WORK.with_borrow(|outboxes| outboxes.contains(&name));
+        if quiet && settle.then.is_over() && outbox::hand_over(&name, &mut settle) {
+            return None;
+        }
+        let work = self.tell(&OutboxCall::Settle(settle), lease_ends).await;
+        WITH_MORE_WORK.with_borrow_mut(|outboxes| match work {
+            Some(_) => outboxes.insert(name),
+            None => outboxes.remove(&name),
+        });
+        work
     }
 
     /// What an attempt needs of the registry, or why it isn't made.

@@ -357,6 +357,13 @@ pub enum Then {
     },
 }
 
+impl Then {
+    /// Whether nothing comes after it.
+    pub const fn is_over(&self) -> bool {
+        matches!(self, Self::Done | Self::Failed { .. })
+    }
+}
+
 /// The answer to an [`AdvanceWork`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Advance {

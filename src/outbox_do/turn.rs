@@ -1,16 +1,9 @@
 //! Group commit: accepts and settles that come together are done in one turn of the event loop and in one
 //! transaction. When one of them fails, each is done again by itself, so that it stands or falls alone.
-//! Those that the edge had at the same time come in one exchange, those of several exchanges meet here.
+//! What belongs to a turn is collected by `entry.mjs`.
 
-use std::cell::RefCell;
-
-use futures_channel::oneshot;
-use js_sys::{Function, Promise};
 use serde::Serialize;
 use varde_core::time::UnixMs;
-use wasm_bindgen::{JsCast as _, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::WorkerGlobalScope;
 use worker::{Error, Result};
 
 use super::protocol::{Accept, AcceptReply, Accepted, OutboxCall, Settle, SettleReply, Work};
@@ -31,20 +24,6 @@ enum Reply {
     Settle(SettleReply),
     /// Its caller hears nothing but that, and tries again.
     Failed,
-}
-
-/// Calls that came in one exchange, and who waits for their replies, in the same order.
-struct Group {
-    calls: Vec<Call>,
-    done: oneshot::Sender<Vec<Reply>>,
-}
-
-/// Calls that wait for the next turn.
-#[derive(Default)]
-pub(super) struct NextTurn {
-    waiting: RefCell<Vec<Group>>,
-    /// Resolved when it comes. All wait for it, so that none depends on another one that may be gone.
-    promise: RefCell<Option<Promise>>,
 }
 
 /// What a turn moved, as far as the alarm is concerned.
@@ -73,28 +52,26 @@ impl Moved {
 }
 
 impl Outbox {
-    /// Stores enrollments with their first deliveries, and takes in how attempts ended: one message on each
-    /// line, and one reply, `null` for one that failed. All is safe to repeat: an id that is there is answered
-    /// as enrolled, with no second lease; a second settle is ignored, and says so.
-    pub(super) async fn take_messages(&self, lines: &[u8]) -> Result<Vec<u8>> {
+    /// Stores enrollments with their first deliveries, and takes in how attempts ended: in each of the texts a
+    /// message on each line, and for each message a line of the reply, `null` for one that failed. All is safe
+    /// to repeat: an id that is there is answered as enrolled, with no second lease; a second settle is ignored,
+    /// and says so.
+    pub(super) async fn take_turn(&self, texts: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
         let mut calls = Vec::new();
-        // Where there is one for each message that could be read.
-        let mut read = Vec::new();
-        for line in lines.split(|byte| *byte == b'\n') {
-            let call = self.read_call(line).await.inspect_err(|error| log::error("call_failed", error));
-            read.push(call.is_ok());
-            calls.extend(call);
-        }
-        let mut replies = self.take_turn(calls).await?.into_iter();
-        let mut answer = Vec::with_capacity(512);
-        for (at, read) in read.into_iter().enumerate() {
-            if at > 0 {
-                answer.push(b'\n');
+        // Whether each message could be read, text by text.
+        let mut read = Vec::with_capacity(texts.len());
+        for text in texts {
+            let mut lines = Vec::new();
+            for line in text.split(|byte| *byte == b'\n') {
+                let call = self.read_call(line).await.inspect_err(|error| log::error("call_failed", error));
+                lines.push(call.is_ok());
+                calls.extend(call);
             }
-            let reply = if read { replies.next() } else { None };
-            serde_json::to_writer(&mut answer, &reply.unwrap_or(Reply::Failed))?;
+            read.push(lines);
         }
-        Ok(answer)
+        let mut replies = self.do_together(&calls).await?.into_iter();
+        let mut reply = |read| if read { replies.next().unwrap_or(Reply::Failed) } else { Reply::Failed };
+        read.into_iter().map(|lines| written(lines.into_iter().map(&mut reply))).collect()
     }
 
     /// A call as a turn does it. The first one of all waits until the registry knows this outbox.
@@ -109,28 +86,12 @@ impl Outbox {
         }
     }
 
-    /// Waits for the next turn with calls; the first one to wake up does it for all.
-    async fn take_turn(&self, calls: Vec<Call>) -> Result<Vec<Reply>> {
-        let (done, replies) = oneshot::channel();
-        self.next_turn.waiting.borrow_mut().push(Group { calls, done });
-        let turn = self.next_turn.promise.borrow_mut().get_or_insert_with(after_what_has_arrived).clone();
-        // It is never rejected.
-        drop(JsFuture::from(turn).await);
-        let groups = self.next_turn.waiting.take();
-        if !groups.is_empty() {
-            self.next_turn.promise.take();
-            self.do_together(groups).await?;
-        }
-        replies.await.map_err(|_| failed())
-    }
-
-    async fn do_together(&self, groups: Vec<Group>) -> Result<()> {
+    async fn do_together(&self, calls: &[Call]) -> Result<Vec<Reply>> {
         self.wake_up().await?;
         let now = ambient::now();
-        let calls: Vec<&Call> = groups.iter().flat_map(|group| &group.calls).collect();
-        let many = calls.iter().map(|call| call.size()).sum::<usize>() > 1;
+        let many = calls.iter().map(Call::size).sum::<usize>() > 1;
         let together = if many {
-            self.atomically(|| self.do_all(&calls, false, now)).inspect_err(|error| {
+            self.atomically(|| self.do_all(calls, false, now)).inspect_err(|error| {
                 log::error("turn_failed", error);
             })
         } else {
@@ -138,19 +99,14 @@ impl Outbox {
         };
         let (replies, moved) = match together {
             Ok(done) => done,
-            Err(_) => self.do_all(&calls, true, now)?,
+            Err(_) => self.do_all(calls, true, now)?,
         };
         self.arm_after(&moved, now).await?;
-        let mut replies = replies.into_iter();
-        for Group { calls, done } in groups {
-            // A caller that is gone needs no answer.
-            drop(done.send(replies.by_ref().take(calls.len()).collect()));
-        }
-        Ok(())
+        Ok(replies)
     }
 
     /// Does the calls in their order: each part in a transaction of its own, or all in the caller's.
-    fn do_all(&self, calls: &[&Call], alone: bool, now: UnixMs) -> Result<(Vec<Reply>, Moved)> {
+    fn do_all(&self, calls: &[Call], alone: bool, now: UnixMs) -> Result<(Vec<Reply>, Moved)> {
         let mut moved = Moved::default();
         let mut replies = Vec::with_capacity(calls.len());
         for call in calls {
@@ -228,13 +184,14 @@ fn failed() -> Error {
     Error::from("it could not be stored")
 }
 
-/// Resolved when the runtime has handed over everything that has arrived by now.
-fn after_what_has_arrived() -> Promise {
-    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-    Promise::new(&mut |resolve: Function, _| {
-        if scope.set_timeout_with_callback(&resolve).is_err() {
-            // Without a timer each goes by itself.
-            drop(resolve.call0(&JsValue::UNDEFINED));
+/// A reply on each line.
+fn written(replies: impl Iterator<Item = Reply>) -> Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(256);
+    for reply in replies {
+        if !text.is_empty() {
+            text.push(b'\n');
         }
-    })
+        serde_json::to_writer(&mut text, &reply)?;
+    }
+    Ok(text)
 }
