@@ -100,12 +100,15 @@ use_wasm_toolchain() {
   export ESBUILD_BIN="$ROOT/node_modules/.bin/esbuild"
 }
 
-# optimise_wasm FILE OPTION…: in place, with all names taken out. The features are those that the compiler uses.
-optimise_wasm() {
+# optimise_wasm FILE OPTION…: in place, with all names taken out.
+optimise_wasm() { transform_wasm "$@" --strip-debug --strip-producers; }
+
+# transform_wasm FILE OPTION…: in place. The features are those that the compiler uses.
+transform_wasm() {
   local file="$1"
   shift
   "$WASM_OPT_BIN" "$@" --enable-bulk-memory --enable-mutable-globals --enable-nontrapping-float-to-int \
     --enable-sign-ext --enable-reference-types --enable-multivalue --enable-exception-handling \
-    --strip-debug --strip-producers "$file" -o "$file.optimised"
+    "$file" -o "$file.optimised"
   mv "$file.optimised" "$file"
 }

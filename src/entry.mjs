@@ -17,10 +17,14 @@ export class Sender extends WorkerEntrypoint {
   }
 }
 
+/** An outbox whose last turn is no longer ago than this has more to do than one thing at a time. */
+const BUSY_MS = 3;
+
 /** The outbox, as one that takes remote procedure calls: for that the runtime wants a class of its own kind. */
 export class Outbox extends DurableObject {
   #outbox;
   #turn = [];
+  #lastTurnAt = 0;
 
   constructor(state, env) {
     super(state, env);
@@ -38,14 +42,18 @@ export class Outbox extends DurableObject {
   /** Takes messages, one on each line, and gives a reply to each. What comes together is done in one turn. */
   exchange(lines) {
     return new Promise((resolve, reject) => {
-      // A timer comes when the runtime has handed over everything that has arrived by then.
-      if (this.#turn.push({ lines, resolve, reject }) === 1) setTimeout(() => this.#takeTurn(), 0);
+      if (this.#turn.push({ lines, resolve, reject }) > 1) return;
+      // A timer comes when the runtime has handed over everything that has arrived by then. Who comes alone
+      // needn't wait for it.
+      if (Date.now() - this.#lastTurnAt < BUSY_MS) setTimeout(() => this.#takeTurn(), 0);
+      else this.#takeTurn();
     });
   }
 
   async #takeTurn() {
     // One that comes from here on belongs to the next turn.
     const calls = this.#turn.splice(0);
+    this.#lastTurnAt = Date.now();
     try {
       const replies = await this.#outbox.exchange(calls.map(({ lines }) => lines));
       calls.forEach(({ resolve }, at) => resolve(replies[at]));

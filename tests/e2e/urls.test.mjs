@@ -7,24 +7,13 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 
-import { vectors } from "../vectors/vectors.mjs";
 import { pointers } from "./support/api.mjs";
+import { pageCore, sentByPage } from "./support/core.mjs";
 import { contact, oneAction, quickly, stage } from "./support/stage.mjs";
+import { HOSTILE, HOSTS, isTemplate, PATHS, QUERIES, urls } from "./support/urls.mjs";
 
 // Hostile URLs are refused with the gate for development open, but for the two hosts that it is for.
 const { api, receiver, runtime } = await stage();
-const LOOPBACK = new Set(["127.0.0.1", "localhost"]);
-
-function host(url) {
-  try {
-    return new URL(url).hostname;
-  } catch {
-    return "";
-  }
-}
-
-const HOSTILE = vectors("hostile_urls").groups.flatMap(({ urls }) => urls).filter((url) => !LOOPBACK.has(host(url)));
-
 describe("a hostile URL", { concurrency: true }, () => {
   it("is never saved, tried out, imported or asked for a token", async () => {
     assert.ok(HOSTILE.length >= 300, String(HOSTILE.length));
@@ -106,41 +95,8 @@ describe("an URL that was allowed when it was saved", () => {
   });
 });
 
-/** The same numbers at every run, in [0, 1). */
-function dice(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
-const HOSTS = ["good.example", "GOOD.Example", "good.example.", "good.example:443", "good.example:8443", "good.example:00443", "good.example:", "münchen.example", "MÜNCHEN.example", "faß.example", "ναυς.example", "xn--mnchen-3ya.example", "日本語.example", "a-b.c-d.example", "a_b.example", "1.example", "good%2Eexample", "go%6fd.example", "ｇｏｏｄ.example", "good。example", "go\u00adod.example", "x".repeat(63) + ".example", "a.b.c.d.e.f.example", "*.example", "(x).example", "{x}.example", "x~y.example", "x!$&'()*+,;=y.example", "☃.example", "🦊.example"];
-const PATHS = ["", "/", "/a", "/a/b/c", "/a//b", "//a", "/a/./b", "/a/../b", "/../../a", "/a/%2e%2e/b", "/a/%2E/b", "/.%2e/x", "/a/..", "/a/.", "/a b", "/a%20b", "/é", "/%C3%A9", "/%c3%a9", "/%zz", "/%", "/%2", "/a%2Fb", "/a%5Cb", "/a^b", "/a`b", "/a{b}", "/a|b", '/a"b', "/a<b>", "/a'b", "/a[b]", "/a;b=c", "/a:b", "/a@b", "/a,b", "/a+b", "/a&b=c", "/a=b", "/~a", "/a!$()*", "/🦊", "/日本", "/\u00ad", "/\u200d", "/\ud7ff", "/a\u00a0b", "/%00", "/%0d%0aHost:x", "/.well-known/x", "/a.b", "/..a", "/a..", "/...", "/%5e", "/%7e"];
-const QUERIES = ["", "?", "?a", "?a=b", "?a=b&c=d", "?a=b c", "?a=%20", "?a=+", "?é", "?%C3%A9", "?a'b", '?a"b', "?a<b>", "?a`b", "?a{b}", "?a|b", "?a^b", "?a\\b", "?a[b]=c", "?a/b", "?a?b", "?a:b@c", "?%", "?%zz", "?🦊", "?a=1;b=2", "?&", "?=", "?a=b#c", "#", "#a?b", "?a\u00a0b", "?%00", "?a=%2e%2e"];
-
-/** Thousands of URLs as people and attackers write them. */
-function* urls() {
-  for (const host of HOSTS) for (const path of PATHS.slice(0, 6)) yield `https://${host}${path}`;
-  for (const path of PATHS) for (const query of QUERIES) yield `https://good.example${path}${query}`;
-  const roll = dice(7);
-  const pick = (list) => list[Math.floor(roll() * list.length)];
-  const alphabet = [..."abcXYZ019-._~!$&'()*+,;=:@%/?#[]{}|^`\"<> é🦊\u00adß"];
-  for (let n = 0; n < 1_500; n += 1) {
-    const noise = Array.from({ length: 1 + Math.floor(roll() * 12) }, () => pick(alphabet)).join("");
-    yield pick([
-      () => `https://${pick(HOSTS)}${pick(PATHS)}${noise}${pick(QUERIES)}`,
-      () => `https://${noise}.example${pick(PATHS)}`,
-      () => `https://${pick(HOSTS)}/${noise}${pick(QUERIES)}`,
-      () => `https://good.example:${pick(["443", "8443", "1024", "65535", "22", "x"])}${pick(PATHS)}?${noise}`,
-    ])();
-  }
-  yield* HOSTILE;
-}
-
 describe("what was checked", () => {
-  it("is what the runtime's own parser makes of it, for thousands of URLs", async (t) => {
+  it("is what the runtime's own parser makes of it, and the pages' core on another one, for thousands of URLs", async (t) => {
     const rows = await api.expect(200, "POST", "/__testing/urls", [...new Set(urls())]);
     const taken = rows.filter(({ ours }) => ours !== null);
     t.diagnostic(`${rows.length} URLs, ${taken.length} taken`);
@@ -160,6 +116,9 @@ describe("what was checked", () => {
       if (!same) different.push({ text, ours, theirs: theirs?.href, again: again?.href });
     }
     assert.deepEqual(different, []);
+    const core = await pageCore();
+    const otherwise = rows.filter(({ text, ours }) => !isTemplate(text) && sentByPage(core, text) !== ours);
+    assert.deepEqual(otherwise.map(({ text, ours }) => ({ text, ours, page: sentByPage(core, text) })), []);
   });
 
   it("is what goes over the wire", async (t) => {

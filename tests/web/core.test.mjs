@@ -5,18 +5,11 @@ import { generateKeyPairSync, sign } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 
+import { pageCore } from "../e2e/support/core.mjs";
 import { renderVectors, vectors, withoutVersion } from "../vectors/vectors.mjs";
 
-/** Loads a module as a page does, but for the fetch. */
-async function load(name) {
-  const folder = new URL("../../www/pkg/", import.meta.url);
-  const module = await import(new URL(`${name}.js`, folder).href);
-  await module.default({ module_or_path: await readFile(new URL(`${name}_bg.wasm`, folder)) });
-  return module;
-}
-
-const core = await load("varde_web");
-const signatures = await load("varde_verify");
+const core = await pageCore();
+const signatures = await pageCore("varde_verify");
 
 /** What a call throws. */
 function thrown(call) {
