@@ -50,13 +50,13 @@ export function exchange(env, name, message) {
   return env.OUTBOX.getByName(name).exchange(message.slice());
 }
 
-/** How long one request makes the settles of others its own. */
-const LEADS_MS = 5_000;
+/** Exchanges that one request makes for others; an invocation may make 50 calls. */
+const MOST_ROUNDS = 20;
 /** Who has waited so long for an outbox may be gone, and gets no more settles of others. */
 const STUCK_MS = 2_000;
 /** Bytes of settles that wait for one outbox. */
 const MOST_WAITING = 1024 * 1024;
-/** Who settles with each outbox just now, by its name: `{ since, bytes, waiting: [message] }`. */
+/** Who settles with each outbox just now, by its name: `{ since, bytes, waiting: [{ message }] }`. */
 const settling = new Map();
 
 /** Whether some request settles with the outbox `name` just now, and can take others' settles along. */
@@ -73,40 +73,70 @@ export function handOverSettle(name, message) {
   if (!isSettledWith(name)) return false;
   const leader = settling.get(name);
   leader.bytes += message.length;
-  leader.waiting.push(message.slice());
+  leader.waiting.push({ message: message.slice() });
   return true;
 }
 
 /** Settles with the outbox `name`, and takes along what others hand over in the meantime: the reply to the first. */
 export async function settle(env, name, message) {
-  const started = Date.now();
   // What another one has left behind, too.
-  const leader = { since: started, bytes: 0, waiting: settling.get(name)?.waiting.splice(0) ?? [] };
+  const leader = { since: 0, bytes: 0, waiting: settling.get(name)?.waiting.splice(0) ?? [] };
   settling.set(name, leader);
   const outbox = env.OUTBOX.getByName(name);
-  let reply;
-  for (let own = [message.slice()]; own.length + leader.waiting.length > 0; own = []) {
-    const others = leader.waiting.splice(0);
-    leader.since = Date.now();
-    leader.bytes = 0;
+  const [reply] = await settleAll(outbox, leader, [message.slice()]);
+  if (hasWork(reply)) {
+    // It has an attempt to make, whose time runs; meanwhile what waits arrives.
+    stepBack(name, leader);
+    if (leader.waiting.length > 0) {
+      settleAll(outbox, leader, []).catch(() => {
+        // Another one may bring them; otherwise their leases end.
+        for (const { message: other } of leader.waiting) handOverSettle(name, other);
+      });
+    }
+    return reply;
+  }
+  for (let rounds = 1; leader.waiting.length > 0; rounds += 1) {
+    if (rounds === MOST_ROUNDS) stepBack(name, leader);
     try {
-      const replies = await outbox.exchange(joinLines([...own, ...others]));
-      reply ??= replies.subarray(0, lineEnd(replies));
-    } catch (error) {
-      leader.waiting.unshift(...others);
-      if (reply === undefined) throw error;
+      await settleAll(outbox, leader, []);
+    } catch {
       // Its own is settled: who settles next takes the others along, or their leases end.
       return reply;
     }
-    if (Date.now() - started > LEADS_MS && settling.get(name) === leader) settling.delete(name);
   }
-  if (settling.get(name) === leader) settling.delete(name);
+  stepBack(name, leader);
   return reply;
 }
 
-function lineEnd(bytes) {
-  const at = bytes.indexOf(10);
-  return at < 0 ? bytes.length : at;
+/** One exchange for `own` and all that wait: the replies. Those that the outbox couldn't store wait once more. */
+async function settleAll(outbox, leader, own) {
+  const others = leader.waiting.splice(0);
+  leader.since = Date.now();
+  leader.bytes = 0;
+  try {
+    const messages = [...own, ...others.map(({ message }) => message)];
+    const replies = splitLines(await outbox.exchange(joinLines(messages)));
+    for (const [at, other] of others.entries()) {
+      if (!other.again && isNull(replies[own.length + at])) leader.waiting.push({ ...other, again: true });
+    }
+    return replies;
+  } catch (error) {
+    leader.waiting.unshift(...others);
+    throw error;
+  }
+}
+
+function stepBack(name, leader) {
+  if (settling.get(name) === leader) settling.delete(name);
+}
+
+function hasWork(reply) {
+  return Boolean(JSON.parse(new TextDecoder().decode(reply))?.work);
+}
+
+/** A reply that says that nothing was stored. */
+function isNull(reply) {
+  return reply === undefined || (reply.length === 4 && reply[0] === 0x6e);
 }
 
 /** An outbox takes and answers a message on each line. */
@@ -119,6 +149,17 @@ function joinLines(messages) {
     lines.set(message, at);
     at += message.length + 1;
   }
+  return lines;
+}
+
+function splitLines(bytes) {
+  const lines = [];
+  let from = 0;
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, from)) {
+    lines.push(bytes.subarray(from, at));
+    from = at + 1;
+  }
+  lines.push(bytes.subarray(from));
   return lines;
 }
 
