@@ -41,7 +41,7 @@ pub struct Call {
 }
 
 /// The parts of a request that `takeApart` in `platform.mjs` gives, in its order.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Deserialize)]
 pub struct Head {
     /// As it was sent.
     pub method: String,
