@@ -14,8 +14,8 @@ use crate::stage::{Stage, Varde};
 use crate::subject::Subject;
 
 const BYTES: usize = 300;
-/// The small backlog that it is held against when both drain has this part of it.
-const SMALL: u32 = 10;
+/// The small backlog that it is held against when both drain has this part of it: more than drains in all turns.
+const SMALL: u32 = 4;
 const BATCH: u32 = 100;
 const PACE: f64 = 60.0;
 

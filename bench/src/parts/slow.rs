@@ -69,7 +69,8 @@ pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
         Bound::AtMost(1.2),
         (late / early, format!("({early:.0} and {late:.0} open)")),
         "",
-        "",
+        "The capacity is measured at full load, where what comes together is committed together; at a pace nearly \
+         every accept and every settle is a turn of its own, and the CPU for a delivery is twice as much.",
     );
     varde.runtime.stop().await
 }
