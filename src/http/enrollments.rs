@@ -204,8 +204,7 @@ fn prepare(
 type Results = BTreeMap<usize, Result<EnrollmentId, Problem>>;
 
 /// Commits enrollments, shard by shard, and sees to their first attempts. Both are done whether or not the
-/// caller waits for the answer: one who hangs up in the middle doesn't take the attempts along, nor the
-/// messages of others that went together with his.
+/// caller waits for the answer: one who hangs up in the middle doesn't take the attempts along.
 async fn accept_all(call: &Call, view: &Rc<WorkflowView>, incoming: Vec<Incoming>) -> Results {
     let mut by_shard: BTreeMap<u8, Vec<Incoming>> = BTreeMap::new();
     for one in incoming {
