@@ -1,12 +1,11 @@
 //! Bodies, read up to a limit and not a byte further.
 
-use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{ReadableStream, Request};
 use worker::Result;
 
 use crate::platform;
+use crate::tasks::answer_of;
 
 /// What was read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,8 +25,8 @@ pub async fn read_request(request: &Request, announced: Option<usize>, limit: us
         // One crossing into JavaScript instead of one for each chunk. The runtime holds a sender to the
         // length that it announced.
         Some(length) if length <= limit => {
-            let whole = JsFuture::from(request.array_buffer()?).await?;
-            Ok(Capped { bytes: Uint8Array::new(&whole).to_vec(), truncated: false })
+            let whole = answer_of(&request.array_buffer()?).await?;
+            Ok(Capped { bytes: platform::bytes_of(&whole), truncated: false })
         }
         Some(_) => Ok(Capped { bytes: Vec::new(), truncated: true }),
         None => Ok(read_stream(request.body(), limit).await?),

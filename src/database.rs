@@ -65,7 +65,7 @@ impl Database {
     /// # Errors
     /// When SQLite refuses it.
     pub fn rows(&self, sql: &str, bindings: Vec<Value>) -> worker::Result<Vec<Row>> {
-        let bindings = Value::Array(bindings).to_string();
+        let bindings = serde_json::to_string(&Value::Array(bindings))?;
         if metering::statement_fails(&bindings) {
             return Err(worker::Error::from("asked to fail"));
         }

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use varde_core::controls::Controls;
 use varde_core::secret::seal::UnsealError;
@@ -28,7 +29,7 @@ use self::triggers::TriggerShelves;
 pub use self::triggers::{TriggerView, trigger};
 use crate::config::{Config, ConfigError};
 use crate::patience::within;
-use crate::registry_do::protocol::{RegistryCall, Resolved, Snapshot, Tokens};
+use crate::registry_do::protocol::{Lookup, RegistryCall, Resolved, Snapshot, Tokens};
 use crate::{ambient, log, registry};
 
 /// Workflows that an isolate remembers.
@@ -225,7 +226,7 @@ async fn ask_for_workflow(
     id: &Slug,
     question: Question<WorkflowView>,
 ) -> Result<Rc<WorkflowView>, DirectoryError> {
-    let message = RegistryCall::Resolve { workflow: id.clone(), known: question.known() };
+    let message = Lookup::Resolve { workflow: id.clone(), known: question.known() };
     match ask(env, &message).await {
         Err(error) => question.fallback().ok_or(error),
         Ok(Resolved::Unknown) => {
@@ -256,7 +257,7 @@ async fn tokens(env: &Env, fresh_ms: u64) -> Result<Rc<TokenTable>, DirectoryErr
         Look::Fresh(tokens) => return Ok(tokens),
         Look::Ask(question) => question,
     };
-    match ask(env, &RegistryCall::Tokens { known: question.known() }).await {
+    match ask(env, &Lookup::Tokens { known: question.known() }).await {
         Err(error) => question.fallback().ok_or(error),
         Ok(Tokens::Unchanged { as_of }) => DIRECTORY
             .with_borrow_mut(|directory| {
@@ -273,7 +274,7 @@ async fn tokens(env: &Env, fresh_ms: u64) -> Result<Rc<TokenTable>, DirectoryErr
 }
 
 /// Asks the registry, in time; what fails is remembered, so that the next requests don't wait for it, too.
-async fn ask<Reply: DeserializeOwned>(env: &Env, message: &RegistryCall) -> Result<Reply, DirectoryError> {
+async fn ask<Reply: DeserializeOwned>(env: &Env, message: &impl Serialize) -> Result<Reply, DirectoryError> {
     let asking = async {
         let mut tries = 1;
         loop {

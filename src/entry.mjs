@@ -1,19 +1,35 @@
 // The Worker's main module: the wasm with its Durable Objects, and beside them the sender.
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
-import Edge, { Outbox as WasmOutbox } from "varde-wasm";
+import Wasm, { OutboxObject } from "varde-wasm";
 
-export { default } from "varde-wasm";
 export * from "varde-wasm";
 
+// What wasm exports, worker-build makes methods of one entrypoint.
+const { serve, scheduled } = Wasm.prototype;
+
+/** What wasm does, as a promise: it calls back with `(true, value)` or `(false, error)`. */
+function promised(work) {
+  return new Promise((resolve, reject) => work((kept, value) => (kept ? resolve(value) : reject(value))));
+}
+
+/** Requests from outside, and the timer. */
+export default class extends WorkerEntrypoint {
+  fetch(request) {
+    return promised((done) => serve(request, this.env, this.ctx, false, done));
+  }
+
+  scheduled(event) {
+    return scheduled.call(this, event);
+  }
+}
+
 /**
- * The entrypoint that alarms hand their leases to, by the service binding SENDER of the Worker to itself.
- *
- * It is the same fetch handler with one more value in its env. Requests from outside always meet the
- * default entrypoint and can't set env, so that value tells the two apart.
+ * The entrypoint that alarms hand their leases to, by the service binding SENDER of the Worker to itself. Requests
+ * from outside always meet the default entrypoint.
  */
 export class Sender extends WorkerEntrypoint {
   fetch(request) {
-    return new Edge(this.ctx, { ...this.env, VARDE_ENTRYPOINT: "sender" }).fetch(request);
+    return promised((done) => serve(request, this.env, this.ctx, true, done));
   }
 }
 
@@ -28,7 +44,7 @@ export class Outbox extends DurableObject {
 
   constructor(state, env) {
     super(state, env);
-    this.#outbox = new WasmOutbox(state, env);
+    this.#outbox = new OutboxObject(state, env);
   }
 
   fetch(request) {
@@ -39,10 +55,10 @@ export class Outbox extends DurableObject {
     return this.#outbox.alarm();
   }
 
-  /** Takes messages, one on each line, and gives a reply to each. What comes together is done in one turn. */
-  exchange(lines) {
+  /** Takes messages, and gives a reply to each. What comes together is done in one turn. */
+  exchange(messages) {
     return new Promise((resolve, reject) => {
-      if (this.#turn.push({ lines, resolve, reject }) > 1) return;
+      if (this.#turn.push({ messages, resolve, reject }) > 1) return;
       // A timer comes when the runtime has handed over everything that has arrived by then. Who comes alone
       // needn't wait for it.
       if (Date.now() - this.#lastTurnAt < BUSY_MS) setTimeout(() => this.#takeTurn(), 0);
@@ -55,10 +71,36 @@ export class Outbox extends DurableObject {
     const calls = this.#turn.splice(0);
     this.#lastTurnAt = Date.now();
     try {
-      const replies = await this.#outbox.exchange(calls.map(({ lines }) => lines));
-      calls.forEach(({ resolve }, at) => resolve(replies[at]));
+      const text = joinLines(calls.flatMap(({ messages }) => messages));
+      const replies = splitLines(await promised((done) => this.#outbox.exchange(text, done)));
+      for (const { messages, resolve } of calls) resolve(replies.splice(0, messages.length));
     } catch (error) {
       for (const { reject } of calls) reject(error);
     }
   }
+}
+
+/** In wasm there is a message, and a reply, on each line. */
+function joinLines(messages) {
+  if (messages.length === 1) return messages[0];
+  const lines = new Uint8Array(messages.reduce((total, message) => total + 1 + message.length, -1));
+  let at = 0;
+  for (const message of messages) {
+    if (at > 0) lines[at - 1] = 10;
+    lines.set(message, at);
+    at += message.length + 1;
+  }
+  return lines;
+}
+
+function splitLines(bytes) {
+  const lines = [];
+  let from = 0;
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, from)) {
+    // A copy: of a view the whole buffer would travel.
+    lines.push(bytes.slice(from, at));
+    from = at + 1;
+  }
+  lines.push(bytes.slice(from));
+  return lines;
 }

@@ -24,6 +24,10 @@ pub mod inspector;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+use std::future::ready;
+
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
 use varde_core::token::Scope;
 use worker::Method;
 
@@ -52,7 +56,7 @@ async fn authorize_and_dispatch(call: &mut Call) -> Result<Response, Problem> {
     if let Some(scope) = required_scope(&method, &path) {
         call.require(scope).await?;
     }
-    dispatch(call, method, &path).await
+    dispatch(call, &method, &path).await
 }
 
 /// What a call needs; whatever isn't listed needs `admin`.
@@ -68,81 +72,90 @@ fn required_scope(method: &Method, path: &[&str]) -> Option<Scope> {
     }
 }
 
-/// The router, on one screen.
-async fn dispatch(call: &mut Call, method: Method, path: &[&str]) -> Result<Response, Problem> {
+/// The router, on one screen. Each answer is a future by itself: a runtime compiles what a request comes to, and
+/// all answers in one would be a fifth of the Worker.
+fn dispatch<'a>(
+    call: &'a mut Call,
+    method: &'a Method,
+    path: &'a [&'a str],
+) -> LocalBoxFuture<'a, Result<Response, Problem>> {
     use Method::{Delete, Get, Head, Post, Put};
     match (method, path) {
-        (Get | Head, ["healthz"]) => health::health(),
-        (Get, ["metrics"]) => metrics::metrics(call).await,
+        (Get | Head, ["healthz"]) => ready(health::health()).boxed_local(),
+        (Get, ["metrics"]) => metrics::metrics(call).boxed_local(),
 
-        (Get, ["v1", "workflows"]) => workflows::list(call).await,
-        (Put, ["v1", "workflows", id]) => workflows::put(call, id).await,
-        (Get, ["v1", "workflows", id]) => workflows::get(call, id).await,
-        (Delete, ["v1", "workflows", id]) => workflows::delete(call, id).await,
+        (Get, ["v1", "workflows"]) => workflows::list(call).boxed_local(),
+        (Put, ["v1", "workflows", id]) => workflows::put(call, id).boxed_local(),
+        (Get, ["v1", "workflows", id]) => workflows::get(call, id).boxed_local(),
+        (Delete, ["v1", "workflows", id]) => workflows::delete(call, id).boxed_local(),
 
-        (Post, ["v1", "workflows", id, "pause"]) => controls::pause_all(call, id).await,
-        (Post, ["v1", "workflows", id, "resume"]) => controls::resume_all(call, id).await,
+        (Post, ["v1", "workflows", id, "pause"]) => controls::pause_all(call, id).boxed_local(),
+        (Post, ["v1", "workflows", id, "resume"]) => controls::resume_all(call, id).boxed_local(),
         (Post, ["v1", "workflows", id, "actions", action, "pause"]) => {
-            controls::pause(call, id, action).await
+            controls::pause(call, id, action).boxed_local()
         }
         (Post, ["v1", "workflows", id, "actions", action, "resume"]) => {
-            controls::resume(call, id, action).await
+            controls::resume(call, id, action).boxed_local()
         }
         (Post, ["v1", "workflows", id, "actions", action, "test"]) => {
-            test_action::saved(call, id, action).await
+            test_action::saved(call, id, action).boxed_local()
         }
-        (Post, ["v1", "test"]) => test_action::draft(call).await,
-        (Get, ["v1", "workflows", id, "stats"]) => stats::stats(call, id).await,
+        (Post, ["v1", "test"]) => test_action::draft(call).boxed_local(),
+        (Get, ["v1", "workflows", id, "stats"]) => stats::stats(call, id).boxed_local(),
 
-        (Get, ["v1", "workflows", id, "enrollments"]) => enrollments::list(call, id).await,
-        (Post, ["v1", "workflows", id, "enrollments"]) => enrollments::enroll(call, id).await,
-        (Post, ["v1", "workflows", id, "enrollments", "batch"]) => enrollments::enroll_batch(call, id).await,
+        (Get, ["v1", "workflows", id, "enrollments"]) => enrollments::list(call, id).boxed_local(),
+        (Post, ["v1", "workflows", id, "enrollments"]) => enrollments::enroll(call, id).boxed_local(),
+        (Post, ["v1", "workflows", id, "enrollments", "batch"]) => {
+            enrollments::enroll_batch(call, id).boxed_local()
+        }
         (Get, ["v1", "workflows", id, "enrollments", enrollment]) => {
-            enrollments::get(call, id, enrollment).await
+            enrollments::get(call, id, enrollment).boxed_local()
         }
 
-        (Get, ["v1", "workflows", id, "deliveries"]) => deliveries::list(call, id).await,
-        (Get, ["v1", "workflows", id, "deliveries", delivery]) => deliveries::get(call, id, delivery).await,
+        (Get, ["v1", "workflows", id, "deliveries"]) => deliveries::list(call, id).boxed_local(),
+        (Get, ["v1", "workflows", id, "deliveries", delivery]) => {
+            deliveries::get(call, id, delivery).boxed_local()
+        }
         (Post, ["v1", "workflows", id, "deliveries", delivery, "cancel"]) => {
-            deliveries::cancel(call, id, delivery).await
+            deliveries::cancel(call, id, delivery).boxed_local()
         }
         (Post, ["v1", "workflows", id, "deliveries", delivery, "replay"]) => {
-            replays::replay(call, id, delivery).await
+            replays::replay(call, id, delivery).boxed_local()
         }
-        (Get, ["v1", "workflows", id, "replays"]) => replays::list(call, id).await,
-        (Post, ["v1", "workflows", id, "replays"]) => replays::start(call, id).await,
-        (Get, ["v1", "workflows", id, "replays", replay]) => replays::get(call, id, replay).await,
+        (Get, ["v1", "workflows", id, "replays"]) => replays::list(call, id).boxed_local(),
+        (Post, ["v1", "workflows", id, "replays"]) => replays::start(call, id).boxed_local(),
+        (Get, ["v1", "workflows", id, "replays", replay]) => replays::get(call, id, replay).boxed_local(),
         (Post, ["v1", "workflows", id, "replays", replay, "cancel"]) => {
-            replays::cancel(call, id, replay).await
+            replays::cancel(call, id, replay).boxed_local()
         }
 
         (method, ["v1", "workflows", id, "triggers", rest @ ..]) => {
-            triggers::dispatch(call, &method, id, rest).await
+            triggers::dispatch(call, method, id, rest).boxed_local()
         }
-        (Post, ["t", id]) => receive::receive(call, id).await,
+        (Post, ["t", id]) => receive::receive(call, id).boxed_local(),
 
-        (Get, ["v1", "secrets"]) => secrets::list(call).await,
-        (Put, ["v1", "secrets", name]) => secrets::put(call, name).await,
-        (Delete, ["v1", "secrets", name]) => secrets::delete(call, name).await,
-        (Post, ["v1", "secrets", name, "rotate"]) => secrets::rotate(call, name).await,
+        (Get, ["v1", "secrets"]) => secrets::list(call).boxed_local(),
+        (Put, ["v1", "secrets", name]) => secrets::put(call, name).boxed_local(),
+        (Delete, ["v1", "secrets", name]) => secrets::delete(call, name).boxed_local(),
+        (Post, ["v1", "secrets", name, "rotate"]) => secrets::rotate(call, name).boxed_local(),
 
-        (Post, ["v1", "master-key", "reseal"]) => master_key::reseal(call).await,
+        (Post, ["v1", "master-key", "reseal"]) => master_key::reseal(call).boxed_local(),
 
-        (Get, ["v1", "tokens"]) => tokens::list(call).await,
-        (Post, ["v1", "tokens"]) => tokens::create(call).await,
-        (Delete, ["v1", "tokens", id]) => tokens::delete(call, id).await,
+        (Get, ["v1", "tokens"]) => tokens::list(call).boxed_local(),
+        (Post, ["v1", "tokens"]) => tokens::create(call).boxed_local(),
+        (Delete, ["v1", "tokens", id]) => tokens::delete(call, id).boxed_local(),
 
-        (Post, ["v1", "import", "hubspot"]) => import::hubspot(call).await,
+        (Post, ["v1", "import", "hubspot"]) => import::hubspot(call).boxed_local(),
 
-        (Post, ["v1", "inspect"]) => inspector::create(call).await,
-        (Get, ["v1", "inspect", bin, "requests"]) => inspector::requests(call, bin).await,
-        (Put, ["v1", "inspect", bin, "reply"]) => inspector::script(call, bin).await,
-        (Delete, ["v1", "inspect", bin]) => inspector::delete(call, bin).await,
-        (_, ["inspect", bin, ..]) => inspector::record(call, bin).await,
+        (Post, ["v1", "inspect"]) => inspector::create(call).boxed_local(),
+        (Get, ["v1", "inspect", bin, "requests"]) => inspector::requests(call, bin).boxed_local(),
+        (Put, ["v1", "inspect", bin, "reply"]) => inspector::script(call, bin).boxed_local(),
+        (Delete, ["v1", "inspect", bin]) => inspector::delete(call, bin).boxed_local(),
+        (_, ["inspect", bin, ..]) => inspector::record(call, bin).boxed_local(),
 
         #[cfg(feature = "testing")]
-        (_, ["__testing", rest @ ..]) => testing::dispatch(call, rest).await,
+        (_, ["__testing", rest @ ..]) => testing::dispatch(call, rest).boxed_local(),
 
-        (method, _) => Err(Problem::no_such_call(method.as_ref(), call.url.path())),
+        (method, _) => ready(Err(Problem::no_such_call(method.as_ref(), call.url.path()))).boxed_local(),
     }
 }

@@ -10,6 +10,7 @@ mod log;
 mod config;
 mod metering;
 mod platform;
+mod tasks;
 mod database;
 mod objects;
 mod body;
@@ -29,19 +30,33 @@ mod trigger_do;
 mod triggers;
 mod sweep;
 
-use web_sys::{Request, Response};
-use worker::{Context, Env, Result, ScheduleContext, ScheduledEvent, event};
+use js_sys::Function;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use web_sys::Request;
+use worker::{Env, ScheduleContext, ScheduledEvent, event};
 
 use crate::http::call::Call;
+use crate::tasks::Context;
 
-/// Requests from outside, and the `Sender` entrypoint's: `entry.mjs` runs this for both, and gives the
-/// sender one value in its env that no request can.
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
-    if platform::is_sender(env.as_ref()) {
-        return Ok(sender::serve(request.into(), env, &context).await?.into());
-    }
-    http::answer(Call::new(request, env, context)?).await
+/// Requests from outside, and those of the `Sender` entrypoint: only `entry.mjs` can say which.
+#[wasm_bindgen]
+pub fn serve(request: Request, env: Env, context: JsValue, from_alarm: bool, done: Function) {
+    let context = Context::from(context);
+    tasks::work_for(done, async move {
+        let answer = if from_alarm {
+            sender::serve(request.into(), env, &context).await.map(web_sys::Response::from)
+        } else {
+            match Call::new(request, env, context) {
+                Ok(call) => http::answer(call).await,
+                Err(error) => Err(error),
+            }
+        };
+        answer.map(JsValue::from).map_err(|error| {
+            log::error("no_answer", &error);
+            JsValue::from(error)
+        })
+    });
 }
 
 /// Every five minutes.

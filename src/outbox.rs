@@ -2,11 +2,10 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use worker::{Env, Error, Result};
 
-use crate::outbox_do::protocol::{OutboxCall, Settle};
+use crate::outbox_do::protocol::{OutboxCall, TurnCall};
 use crate::{metering, objects, platform};
 
 /// Outboxes that are called at the same time: a Worker invocation and an object have six connections.
@@ -28,27 +27,32 @@ pub async fn call_all<Reply: DeserializeOwned>(
     replies.into_iter().collect()
 }
 
-/// Lets another request that settles with the outbox `name` just now bring a settle along: false when there is
-/// none, or when the outbox is out of reach. Nobody hears whether it arrived, as when a sender dies after its
-/// attempt: then the lease ends and is given out anew. So it asks for nothing more to do.
-pub fn hand_over(name: &str, settle: &mut Settle) -> bool {
-    /// As [`OutboxCall::Settle`] is written.
-    #[derive(Serialize)]
-    struct Message<'a> {
-        settle: &'a Settle,
+/// Tells the outbox `name` something that it does in a turn with others.
+///
+/// # Errors
+/// When it can't be reached, fails, or couldn't store it.
+pub async fn tell<Reply: DeserializeOwned>(env: &Env, name: &str, call: &TurnCall) -> Result<Reply> {
+    if metering::outbox_is_down() {
+        return Err(out_of_reach());
     }
-    if metering::outbox_is_down() || !platform::is_settled_with(name) {
-        return false;
+    metering::object_call();
+    let reply = platform::tell(env.as_ref(), name, &serde_json::to_vec(call)?).await?;
+    let reply: Option<Reply> = serde_json::from_slice(&reply)?;
+    reply.ok_or_else(|| Error::from("it could not be stored"))
+}
+
+/// Leaves a settle that asks for nothing: whoever tells that outbox something next brings it. When it is another
+/// request that sees to it, nobody hears whether it arrived, as when a sender dies after its attempt: then the
+/// lease ends and is given out anew.
+///
+/// # Errors
+/// When this request saw to it, and it has not arrived.
+pub async fn leave(env: &Env, name: &str, settle: &TurnCall) -> Result<()> {
+    if metering::outbox_is_down() {
+        return Err(out_of_reach());
     }
-    let budget_ms = std::mem::take(&mut settle.budget_ms);
-    let message = serde_json::to_vec(&Message { settle });
-    let handed_over = message.is_ok_and(|message| platform::hand_over_settle(name, &message));
-    if handed_over {
-        metering::object_call();
-    } else {
-        settle.budget_ms = budget_ms;
-    }
-    handed_over
+    metering::object_call();
+    Ok(platform::leave(env.as_ref(), name, &serde_json::to_vec(settle)?).await?)
 }
 
 /// Calls the outbox of a workflow's shard.
@@ -62,20 +66,11 @@ pub async fn call<Reply: DeserializeOwned>(
     call: &OutboxCall,
 ) -> Result<Reply> {
     if metering::outbox_is_down() {
-        return Err(Error::from("the outboxes are out of reach"));
+        return Err(out_of_reach());
     }
-    let name = format!("{uid}/{shard}");
-    match call {
-        OutboxCall::Accept(_) | OutboxCall::Settle(_) => {
-            metering::object_call();
-            let (env, message) = (env.as_ref(), serde_json::to_vec(call)?);
-            let reply = match call {
-                OutboxCall::Settle(_) => platform::settle(env, &name, &message).await?,
-                _ => platform::exchange(env, &name, &message).await?,
-            };
-            let reply: Option<Reply> = serde_json::from_slice(&reply)?;
-            reply.ok_or_else(|| Error::from("it could not be stored"))
-        }
-        _ => objects::call(env, "OUTBOX", &name, call).await,
-    }
+    objects::call(env, "OUTBOX", &format!("{uid}/{shard}"), call).await
+}
+
+fn out_of_reach() -> Error {
+    Error::from("the outboxes are out of reach")
 }

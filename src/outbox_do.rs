@@ -28,9 +28,10 @@ mod view;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, RefUnwindSafe};
+use std::panic::RefUnwindSafe;
+use std::rc::Rc;
 
-use js_sys::Uint8Array;
+use js_sys::{Function, Uint8Array};
 use serde_json::value::RawValue;
 use varde_core::delivery::{Delivery, Effect, Event, Step};
 use varde_core::operations::Happening;
@@ -48,6 +49,7 @@ use self::store::{AttemptLog, DeliveryRow, Finale};
 use crate::ambient;
 use crate::database::{Database, atomically, set_alarm};
 use crate::objects::reply;
+use crate::tasks::work_for;
 
 /// Leases that one accept hands out and one sender takes: a Worker invocation has six connections.
 pub const LEASES_PER_CALL: usize = 6;
@@ -55,8 +57,7 @@ pub const LEASES_PER_CALL: usize = 6;
 pub const LEASES_PER_ACTION: u64 = 64;
 /// Open deliveries of one outbox; beyond it, enrollments are refused until some have ended.
 pub const OPEN_LIMIT: u64 = 500_000;
-/// The Durable Object.
-#[durable_object]
+/// What the Durable Object remembers and does.
 pub struct Outbox {
     state: State,
     env: Env,
@@ -71,11 +72,15 @@ pub struct Outbox {
     panic_in_alarm: std::cell::Cell<bool>,
 }
 
-impl DurableObject for Outbox {
+/// The Durable Object, as the platform holds it.
+#[durable_object]
+pub struct OutboxObject(Rc<Outbox>);
+
+impl DurableObject for OutboxObject {
     fn new(state: State, env: Env) -> Self {
         let database =
             Database::open(&state.storage(), &schema::MIGRATIONS).map_err(|error| error.to_string());
-        Self {
+        Self(Rc::new(Outbox {
             state,
             env,
             database,
@@ -84,38 +89,36 @@ impl DurableObject for Outbox {
             looked_at: RefCell::new(Some(String::new())),
             #[cfg(feature = "testing")]
             panic_in_alarm: std::cell::Cell::default(),
-        }
+        }))
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let call: OutboxCall = serde_json::from_slice(&request.bytes().await?)?;
-        self.surely(self.answer(call)).await
+        self.0.surely(self.0.answer(call)).await
     }
 
     async fn alarm(&self) -> Result<Response> {
-        self.ring().await;
+        self.0.ring().await;
         Response::empty()
     }
 }
 
 #[wasm_bindgen]
-impl Outbox {
+impl OutboxObject {
     /// The hot path: [`Outbox::take_turn`], by remote procedure calls, which cost less than requests.
-    ///
-    /// # Errors
-    /// When nothing of it was done, or that isn't known.
-    pub async fn exchange(&self, texts: Vec<Uint8Array>) -> std::result::Result<Vec<Uint8Array>, JsError> {
-        let texts: Vec<Vec<u8>> = texts.iter().map(Uint8Array::to_vec).collect();
-        // A panic leaves the memory in doubt, as an error does.
-        match AssertUnwindSafe(self.surely(self.take_turn(&texts))).await {
-            Ok(replies) => Ok(replies.iter().map(|reply| Uint8Array::from(reply.as_slice())).collect()),
-            Err(error) => Err(JsError::new(&error.to_string())),
-        }
+    pub fn exchange(&self, text: Vec<u8>, done: Function) {
+        let outbox = Rc::clone(&self.0);
+        work_for(done, async move {
+            match outbox.surely(outbox.take_turn(&text)).await {
+                Ok(replies) => Ok(Uint8Array::from(replies.as_slice()).into()),
+                Err(error) => Err(JsError::new(&error.to_string()).into()),
+            }
+        });
     }
 }
 
 // A panic in the middle of a call leaves the memory in doubt, and the guard says so: it is rebuilt.
-impl RefUnwindSafe for Outbox {}
+impl RefUnwindSafe for OutboxObject {}
 
 /// Doubts the memory when it is dropped: on an error, and while a panic unwinds.
 struct DoubtUnlessDone<'a>(&'a Outbox);
@@ -138,8 +141,6 @@ impl Outbox {
 
     async fn answer(&self, call: OutboxCall) -> Result<Response> {
         match call {
-            // They come in exchanges.
-            OutboxCall::Accept(_) | OutboxCall::Settle(_) => Err("not a call by itself".into()),
             OutboxCall::Return(given_back) => reply(&self.take_back(&given_back).await?),
             OutboxCall::Advance(advance) => reply(&self.advance(advance).await?),
             OutboxCall::Controls(controls) => reply(&self.take_controls(controls).await?),

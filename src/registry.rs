@@ -44,11 +44,11 @@ pub struct NotEverywhere {
     pub cause: String,
 }
 
-/// Calls the registry.
+/// Calls the registry, with a `RegistryCall` or a `Lookup`.
 ///
 /// # Errors
 /// When it can't be reached or fails.
-pub async fn call<Reply: DeserializeOwned>(env: &Env, call: &RegistryCall) -> Result<Reply> {
+pub async fn call<Reply: DeserializeOwned>(env: &Env, call: &impl Serialize) -> Result<Reply> {
     if metering::registry_is_down().await {
         return Err(Error::from("the registry is out of reach"));
     }

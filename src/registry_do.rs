@@ -22,7 +22,7 @@ mod triggers;
 use varde_core::time::UnixMs;
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
-use self::protocol::RegistryCall;
+use self::protocol::{Lookup, RegistryCall};
 use crate::ambient;
 use crate::database::Database;
 use crate::objects::reply;
@@ -55,8 +55,12 @@ impl DurableObject for Registry {
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let call: RegistryCall = serde_json::from_slice(&request.bytes().await?)?;
-        self.answer(call, ambient::now())
+        let (message, now) = (request.bytes().await?, ambient::now());
+        match serde_json::from_slice(&message) {
+            Ok(Lookup::Resolve { workflow, known }) => reply(&self.resolve(&workflow, known, now)?),
+            Ok(Lookup::Tokens { known }) => reply(&self.tokens(known)?),
+            Err(_) => self.answer(serde_json::from_slice(&message)?, now),
+        }
     }
 }
 
@@ -64,9 +68,6 @@ impl Registry {
     fn answer(&self, call: RegistryCall, now: UnixMs) -> Result<Response> {
         use RegistryCall as Call;
         match call {
-            Call::Resolve { workflow, known } => reply(&self.resolve(&workflow, known, now)?),
-            Call::Tokens { known } => reply(&self.tokens(known)?),
-
             Call::PutWorkflow(put) => reply(&self.put_workflow(&put, now)?),
             Call::ReadWorkflow { workflow } => reply(&self.read_workflow(&workflow)?),
             Call::ListWorkflows(query) => reply(&self.list_workflows(&query)?),

@@ -7,9 +7,8 @@ mod attempt;
 mod tokens;
 mod fetch;
 mod report;
+mod settling;
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,32 +27,24 @@ use varde_core::secret::{Secret, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
 use varde_core::unreadable::Unreadable;
-use varde_core::workflow::Action;
-use worker::{Context, Delay, Env, Request, Response, Result};
+use varde_core::workflow::{Action, Ordering};
+use worker::{Env, Request, Response, Result};
 
 pub use self::attempt::{Attempted, StoredResponse, Trial};
+pub use self::settling::expect_more_work;
 pub use self::tokens::Tokens;
 use crate::config::Config;
 use crate::directory::{self, DirectoryError, WorkflowView};
 use crate::outbox_do::protocol::{
-    Advance, AdvanceWork, HandOver, Home, Lease, OutboxCall, Report, Return, Settle, SettleReply, Terms,
-    Then, Ticket, Work,
+    Advance, AdvanceWork, HandOver, Home, Lease, OutboxCall, Report, Return, Settle, Terms, Then, Ticket,
+    Work,
 };
 use crate::patience::within;
-use crate::{ambient, log, outbox, plan, platform};
+use crate::tasks::Context;
+use crate::{ambient, log, plan, platform};
 
 /// Background work of a Worker invocation ends this long after its answer.
 const BACKGROUND_MS: u64 = 30 * SECOND_MS;
-/// First gap between two tries to settle; doubles.
-const SETTLE_RETRY_MS: u64 = 100;
-/// Longest gap between two tries to settle.
-const SETTLE_RETRY_MAX_MS: u64 = 2 * SECOND_MS;
-
-thread_local! {
-    /// Outboxes that last had something more to do for who settled: each settle asks for some of it.
-    static WITH_MORE_WORK: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
-}
-
 /// A lease in the hands of a sender.
 pub struct Errand {
     /// The right to make one attempt.
@@ -96,6 +87,8 @@ pub async fn serve(mut request: Request, env: Env, context: &Context) -> Result<
     let hand_over: HandOver = serde_json::from_slice(&request.bytes().await?)?;
     context.wait_until(async move {
         let config = Config::of(&env);
+        // What an alarm hands over is seldom all.
+        expect_more_work(hand_over.home.object_name());
         let sender = Sender::new(env, config, hand_over.home);
         join_all(hand_over.work.into_iter().map(|work| sender.work_on(work))).await;
     });
@@ -165,22 +158,9 @@ impl Sender {
         };
         let view = self.newest(view).await;
         let settle = self.settle_of(&errand, &view, &attempted);
-        self.settle(settle, lease_ends).await
-    }
-
-    /// Tells how an attempt ended; where that is all that there is to do, together with other requests.
-    async fn settle(&self, mut settle: Settle, lease_ends: UnixMs) -> Option<Work> {
-        let name = self.home.object_name();
-        let quiet = !WITH_MORE_WORK.with_borrow(|outboxes| outboxes.contains(&name));
-        if quiet && settle.then.is_over() && outbox::hand_over(&name, &mut settle) {
-            return None;
-        }
-        let work = self.tell(&OutboxCall::Settle(settle), lease_ends).await;
-        WITH_MORE_WORK.with_borrow_mut(|outboxes| match work {
-            Some(_) => outboxes.insert(name),
-            None => outboxes.remove(&name),
-        });
-        work
+        // The next one of its line may go at once.
+        let asks = view.workflow.ordering() == Ordering::Record;
+        self.settle(settle, asks, lease_ends).await
     }
 
     /// What an attempt needs of the registry, or why it isn't made.
@@ -324,7 +304,7 @@ impl Sender {
 
     async fn tell_advance(&self, enrollment: EnrollmentId, after: Slug, then: Then) -> Option<Work> {
         let advance = Advance { enrollment, after, then, budget_ms: self.budget_ms() };
-        self.tell(&OutboxCall::Advance(advance), self.ends_at).await
+        self.tell(&enrollment.to_string(), &OutboxCall::Advance(advance), self.ends_at).await
     }
 
     fn plan_next(
@@ -348,27 +328,7 @@ impl Sender {
         lease_ends: UnixMs,
     ) -> Option<Work> {
         let given_back = Return { delivery, lease, reason: reason.to_owned() };
-        self.tell(&OutboxCall::Return(given_back), lease_ends).await
-    }
-
-    /// Tells the outbox, again and again until it hears or `until` has come. What it then doesn't know it
-    /// finds out by itself when the lease ends.
-    async fn tell(&self, call: &OutboxCall, until: UnixMs) -> Option<Work> {
-        let mut gap_ms = SETTLE_RETRY_MS;
-        loop {
-            match outbox::call::<SettleReply>(&self.env, &self.home.uid, self.home.shard, call).await {
-                Ok(reply) => return reply.work,
-                Err(error) if ambient::now().plus_ms(gap_ms) < until => {
-                    log::error_about("outbox_unreachable", &about(call), &error);
-                    Delay::from(Duration::from_millis(gap_ms)).await;
-                    gap_ms = (gap_ms * 2).min(SETTLE_RETRY_MAX_MS);
-                }
-                Err(error) => {
-                    log::error_about("settle_lost", &about(call), &error);
-                    return None;
-                }
-            }
-        }
+        self.tell(&delivery.to_string(), &OutboxCall::Return(given_back), lease_ends).await
     }
 
     fn budget_ms(&self) -> u64 {
@@ -387,16 +347,6 @@ impl Errand {
 
 fn raw<T: Serialize>(value: Option<&T>) -> Option<Box<serde_json::value::RawValue>> {
     value.and_then(|value| serde_json::value::to_raw_value(value).ok())
-}
-
-/// The delivery or enrollment that a call is about, for the log.
-fn about(call: &OutboxCall) -> String {
-    match call {
-        OutboxCall::Settle(settle) => settle.delivery.to_string(),
-        OutboxCall::Return(given_back) => given_back.delivery.to_string(),
-        OutboxCall::Advance(advance) => advance.enrollment.to_string(),
-        _ => String::new(),
-    }
 }
 
 /// A next step that can't be rendered here; the outbox asks again.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use varde_core::json;
 use varde_core::token::{Scope, TokenHash};
 use web_sys::Request;
-use worker::{Context, Env, Url};
+use worker::{Env, Url};
 
 use crate::body::{self, Capped};
 use crate::config::Config;
@@ -15,6 +15,7 @@ use crate::directory;
 use crate::guesses::{self, Network};
 use crate::http::error::Problem;
 use crate::platform;
+use crate::tasks::Context;
 
 /// Largest body of a call; a record of 1,000 properties fits ten times.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;

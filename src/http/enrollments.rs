@@ -22,9 +22,9 @@ use crate::http::response::Response;
 use crate::idempotency;
 use crate::outbox_do::LEASES_PER_CALL;
 use crate::outbox_do::protocol::{
-    Accept, AcceptReply, Accepted, Home, NewEnrollment, OutboxCall, Plan, Terms,
+    Accept, AcceptReply, Accepted, Home, NewEnrollment, OutboxCall, Plan, Terms, TurnCall,
 };
-use crate::sender::{Errand, Sender, Story};
+use crate::sender::{Errand, Sender, Story, expect_more_work};
 use crate::{ambient, log, outbox, plan};
 
 /// Most enrollments in one batch.
@@ -253,12 +253,20 @@ impl Intake {
         }
         let plans: Vec<_> =
             news.iter().map(|new| (new.first.action.clone(), terms_of(&new.first.plan))).collect();
-        let message = OutboxCall::Accept(Accept { home: self.home.clone(), enrollments: news, leases });
-        let Ok(reply) = self.accept_with_patience(&message).await else {
+        let about = match news.as_slice() {
+            [new] => new.id.to_string(),
+            _ => self.home.object_name(),
+        };
+        let accept = TurnCall::Accept(Accept { home: self.home.clone(), enrollments: news, leases });
+        let Ok(reply) = self.accept_with_patience(&accept, &about).await else {
             let unavailable =
                 || Problem::unavailable("outbox_unreachable", "the enrollment was not confirmed; repeat it");
             return (known.into_iter().map(|(place, ..)| (place, Err(unavailable()))).collect(), Vec::new());
         };
+        if reply.leases.len() < known.len() {
+            // Those without wait for their turn, for room, for a pause to end.
+            expect_more_work(self.home.object_name());
+        }
         let mut errands = Vec::new();
         let mut results = BTreeMap::new();
         for (((place, id, input, request), (action, terms)), result) in
@@ -275,13 +283,13 @@ impl Intake {
     }
 
     /// An accept is safe to repeat, so a passing fault of the outbox is no reason to bother the caller.
-    async fn accept_with_patience(&self, message: &OutboxCall) -> worker::Result<AcceptReply> {
-        let home = &self.home;
+    async fn accept_with_patience(&self, accept: &TurnCall, about: &str) -> worker::Result<AcceptReply> {
+        let name = self.home.object_name();
         let mut tries = 1;
         loop {
-            match outbox::call(&self.env, &home.uid, home.shard, message).await {
+            match outbox::tell(&self.env, &name, accept).await {
                 Err(error) if tries < ACCEPT_TRIES => {
-                    log::error_about("accept_repeated", &subject_of(message, home), &error);
+                    log::error_about("accept_repeated", about, &error);
                     tries += 1;
                 }
                 result => return result,
@@ -294,16 +302,6 @@ fn terms_of(plan: &Plan) -> Option<Terms> {
     match plan {
         Plan::Send { terms, .. } => Some(terms.clone()),
         Plan::Unsendable { .. } => None,
-    }
-}
-
-/// What an accept is about, for the log: its enrollment, or the outbox where there are many.
-fn subject_of(message: &OutboxCall, home: &Home) -> String {
-    match message {
-        OutboxCall::Accept(Accept { enrollments, .. }) if enrollments.len() == 1 => {
-            enrollments[0].id.to_string()
-        }
-        _ => home.object_name(),
     }
 }
 

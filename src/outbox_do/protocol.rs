@@ -31,14 +31,20 @@ impl Home {
     }
 }
 
-/// A call to an outbox.
+/// What an outbox is told for every delivery: in exchanges, several at once.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OutboxCall {
+pub enum TurnCall {
     /// Take enrollments in; answered by [`AcceptReply`] once they are committed.
     Accept(Accept),
     /// An attempt has ended; answered by [`SettleReply`].
-    Settle(Settle),
+    Settle(Box<Settle>),
+}
+
+/// Any other call to an outbox, one at a time.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutboxCall {
     /// A lease is given back with nothing sent; answered by [`SettleReply`].
     Return(Return),
     /// The next step of an enrollment, rendered; answered by [`SettleReply`].
@@ -190,7 +196,7 @@ pub struct Terms {
     pub retry: RetryPolicy,
 }
 
-/// The answer to [`OutboxCall::Accept`].
+/// The answer to [`TurnCall::Accept`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AcceptReply {
     /// One for each enrollment, in order.
@@ -495,6 +501,7 @@ pub struct Page {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::DeserializeOwned;
     use varde_core::time::UnixMs;
 
     use super::*;
@@ -513,9 +520,9 @@ mod tests {
     }
 
     /// Reads what was written and writes it again: an older isolate's message means the same to a newer one.
-    fn pinned(call: &OutboxCall, text: &str) {
+    fn pinned<Call: Serialize + DeserializeOwned>(call: &Call, text: &str) {
         assert_eq!(serde_json::to_string(call).unwrap(), text);
-        let read: OutboxCall = serde_json::from_str(text).unwrap();
+        let read: Call = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), text);
     }
 
@@ -535,7 +542,7 @@ mod tests {
             first: planned(),
         };
         pinned(
-            &OutboxCall::Accept(Accept { home, enrollments: vec![new], leases: 6 }),
+            &TurnCall::Accept(Accept { home, enrollments: vec![new], leases: 6 }),
             &format!(
                 r#"{{"accept":{{"home":{{"workflow":"w","uid":"u","shard":3}},"enrollments":[{{"id":"{id}","record":"1","input":{{}},"first":{plan}}}],"leases":6}}}}"#
             ),
@@ -552,7 +559,7 @@ mod tests {
             budget_ms: 9,
         };
         pinned(
-            &OutboxCall::Settle(settle),
+            &TurnCall::Settle(Box::new(settle)),
             &format!(
                 r#"{{"settle":{{"delivery":"{delivery}","lease":1,"outcome":{{"outcome":"response","status":200}},"duration_ms":5,"then":{{"next":{{"delivery":"{delivery}","planned":{plan}}}}},"budget_ms":9}}}}"#
             ),

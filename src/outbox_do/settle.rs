@@ -135,6 +135,9 @@ impl Outbox {
 
     /// A due delivery for a sender that has `budget_ms` left.
     pub(super) fn due_work(&self, budget_ms: u64, now: UnixMs) -> Result<Option<Work>> {
+        if budget_ms == 0 {
+            return Ok(None);
+        }
         let mut actions = self.actions_with_due(now);
         // In turn, so that none that always has something due keeps all senders.
         let last = self.memory.borrow().served.clone();

@@ -6,15 +6,9 @@ use serde::Serialize;
 use varde_core::time::UnixMs;
 use worker::{Error, Result};
 
-use super::protocol::{Accept, AcceptReply, Accepted, OutboxCall, Settle, SettleReply, Work};
+use super::protocol::{Accept, AcceptReply, Accepted, Settle, SettleReply, TurnCall, Work};
 use super::{LEASES_PER_CALL, Outbox};
 use crate::{ambient, log};
-
-/// A call that is done in a turn.
-enum Call {
-    Accept(Accept),
-    Settle(Box<Settle>),
-}
 
 /// The answer to a call.
 #[derive(Serialize)]
@@ -52,44 +46,43 @@ impl Moved {
 }
 
 impl Outbox {
-    /// Stores enrollments with their first deliveries, and takes in how attempts ended: in each of the texts a
-    /// message on each line, and for each message a line of the reply, `null` for one that failed. All is safe
-    /// to repeat: an id that is there is answered as enrolled, with no second lease; a second settle is ignored,
-    /// and says so.
-    pub(super) async fn take_turn(&self, texts: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
+    /// Stores enrollments with their first deliveries, and takes in how attempts ended: on each line of the text
+    /// a message, and for each message a line of the reply, `null` for one that failed. All is safe to repeat: an
+    /// id that is there is answered as enrolled, with no second lease; a second settle is ignored, and says so.
+    pub(super) async fn take_turn(&self, text: &[u8]) -> Result<Vec<u8>> {
         let mut calls = Vec::new();
-        // Whether each message could be read, text by text.
-        let mut read = Vec::with_capacity(texts.len());
-        for text in texts {
-            let mut lines = Vec::new();
-            for line in text.split(|byte| *byte == b'\n') {
-                let call = self.read_call(line).await.inspect_err(|error| log::error("call_failed", error));
-                lines.push(call.is_ok());
-                calls.extend(call);
-            }
-            read.push(lines);
+        // Whether each message could be read.
+        let mut read = Vec::new();
+        for line in text.split(|byte| *byte == b'\n') {
+            let call = self.read_call(line).await.inspect_err(|error| log::error("call_failed", error));
+            read.push(call.is_ok());
+            calls.extend(call);
         }
         let mut replies = self.do_together(&calls).await?.into_iter();
-        let mut reply = |read| if read { replies.next().unwrap_or(Reply::Failed) } else { Reply::Failed };
-        read.into_iter().map(|lines| written(lines.into_iter().map(&mut reply))).collect()
-    }
-
-    /// A call as a turn does it. The first one of all waits until the registry knows this outbox.
-    async fn read_call(&self, message: &[u8]) -> Result<Call> {
-        match serde_json::from_slice(message)? {
-            OutboxCall::Accept(accept) => {
-                self.register_once(&accept.home).await?;
-                Ok(Call::Accept(accept))
+        let mut text = Vec::with_capacity(256);
+        for read in read {
+            if !text.is_empty() {
+                text.push(b'\n');
             }
-            OutboxCall::Settle(settle) => Ok(Call::Settle(Box::new(settle))),
-            _ => Err(Error::from("not a call for a turn")),
+            let reply = if read { replies.next() } else { None };
+            serde_json::to_writer(&mut text, &reply.unwrap_or(Reply::Failed))?;
         }
+        Ok(text)
     }
 
-    async fn do_together(&self, calls: &[Call]) -> Result<Vec<Reply>> {
+    /// The first call of all waits until the registry knows this outbox.
+    async fn read_call(&self, message: &[u8]) -> Result<TurnCall> {
+        let call = serde_json::from_slice(message)?;
+        if let TurnCall::Accept(accept) = &call {
+            self.register_once(&accept.home).await?;
+        }
+        Ok(call)
+    }
+
+    async fn do_together(&self, calls: &[TurnCall]) -> Result<Vec<Reply>> {
         self.wake_up().await?;
         let now = ambient::now();
-        let many = calls.iter().map(Call::size).sum::<usize>() > 1;
+        let many = calls.iter().map(size).sum::<usize>() > 1;
         let together = if many {
             self.atomically(|| self.do_all(calls, false, now)).inspect_err(|error| {
                 log::error("turn_failed", error);
@@ -106,13 +99,13 @@ impl Outbox {
     }
 
     /// Does the calls in their order: each part in a transaction of its own, or all in the caller's.
-    fn do_all(&self, calls: &[Call], alone: bool, now: UnixMs) -> Result<(Vec<Reply>, Moved)> {
+    fn do_all(&self, calls: &[TurnCall], alone: bool, now: UnixMs) -> Result<(Vec<Reply>, Moved)> {
         let mut moved = Moved::default();
         let mut replies = Vec::with_capacity(calls.len());
         for call in calls {
             replies.push(match call {
-                Call::Accept(accept) => Reply::Accept(self.do_accept(accept, alone, now, &mut moved)?),
-                Call::Settle(settle) => match self.do_settle(settle, alone, now, &mut moved)? {
+                TurnCall::Accept(accept) => Reply::Accept(self.do_accept(accept, alone, now, &mut moved)?),
+                TurnCall::Settle(settle) => match self.do_settle(settle, alone, now, &mut moved)? {
                     Some(reply) => Reply::Settle(reply),
                     None => Reply::Failed,
                 },
@@ -170,28 +163,14 @@ impl Outbox {
     }
 }
 
-impl Call {
-    /// Its parts that stand or fall alone.
-    fn size(&self) -> usize {
-        match self {
-            Self::Accept(accept) => accept.enrollments.len(),
-            Self::Settle(..) => 1,
-        }
+/// The parts of a call that stand or fall alone.
+fn size(call: &TurnCall) -> usize {
+    match call {
+        TurnCall::Accept(accept) => accept.enrollments.len(),
+        TurnCall::Settle(_) => 1,
     }
 }
 
 fn failed() -> Error {
     Error::from("it could not be stored")
-}
-
-/// A reply on each line.
-fn written(replies: impl Iterator<Item = Reply>) -> Result<Vec<u8>> {
-    let mut text = Vec::with_capacity(256);
-    for reply in replies {
-        if !text.is_empty() {
-            text.push(b'\n');
-        }
-        serde_json::to_writer(&mut text, &reply)?;
-    }
-    Ok(text)
 }

@@ -26,10 +26,11 @@ pub use triggers::{
     TriggerSnapshot,
 };
 
-/// A call to the registry.
+/// What every isolate asks the registry, again and again. By itself, because a runtime compiles what is called:
+/// an isolate that only sends needs nothing of [`RegistryCall`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RegistryCall {
+pub enum Lookup {
     /// All that a Worker needs to run a workflow; answered by [`Resolved`].
     Resolve {
         /// Which.
@@ -44,7 +45,12 @@ pub enum RegistryCall {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         known: Option<u64>,
     },
+}
 
+/// Any other call to the registry.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistryCall {
     /// Create or replace a workflow; answered by [`Put`].
     PutWorkflow(PutWorkflow),
     /// A workflow as it was stored; answered by `Option<`[`StoredWorkflow`]`>`.
@@ -179,7 +185,7 @@ pub enum RegistryCall {
     Trigger(TriggerCall),
 }
 
-/// The answer to [`RegistryCall::Resolve`].
+/// The answer to [`Lookup::Resolve`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolved {
@@ -215,7 +221,7 @@ pub struct Snapshot {
     pub secrets: Vec<StoredSecret<Sealed>>,
 }
 
-/// The answer to [`RegistryCall::Tokens`].
+/// The answer to [`Lookup::Tokens`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tokens {
@@ -552,12 +558,6 @@ mod tests {
         let query = || PageQuery { after: Some("a".to_owned()), limit: 100 };
         vec![
             (
-                Call::Resolve { workflow: slug("w"), known: Some(4) },
-                json!({"resolve": {"workflow": "w", "known": 4}}),
-            ),
-            (Call::Resolve { workflow: slug("w"), known: None }, json!({"resolve": {"workflow": "w"}})),
-            (Call::Tokens { known: Some(4) }, json!({"tokens": {"known": 4}})),
-            (
                 Call::PutWorkflow(PutWorkflow { workflow: slug("w"), doc, outline }),
                 json!({"put_workflow": {"workflow": "w", "doc": {"name": "W"},
                     "outline": {"shards": 1, "actions": ["a"], "secrets": ["app"], "rates": {"a": {"requests": 20, "per_ms": 1000}}, "retention_days": 30}}}),
@@ -625,11 +625,14 @@ mod tests {
     #[test]
     fn protocol_format_unchanged() {
         for (call, expected) in calls() {
-            let text = serde_json::to_string(&call).unwrap();
-            assert_eq!(text, with_sealed(&expected));
-            let read: RegistryCall = serde_json::from_str(&text).unwrap();
-            assert_eq!(serde_json::to_string(&read).unwrap(), text);
+            same(&call, &expected);
         }
+        same(
+            &Lookup::Resolve { workflow: slug("w"), known: Some(4) },
+            &json!({"resolve": {"workflow": "w", "known": 4}}),
+        );
+        same(&Lookup::Resolve { workflow: slug("w"), known: None }, &json!({"resolve": {"workflow": "w"}}));
+        same(&Lookup::Tokens { known: Some(4) }, &json!({"tokens": {"known": 4}}));
     }
 
     fn same<T: Serialize + serde::de::DeserializeOwned>(answer: &T, expected: &Value) {

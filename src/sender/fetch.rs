@@ -59,11 +59,13 @@ pub async fn call(outgoing: &Outgoing<'_>, timeout_ms: u64) -> Result<Answer, Fa
         MAX_BODY_BYTES,
     );
     let answer = answer.await.map_err(failure)?;
-    let mut headers: Vec<(String, String)> =
-        serde_json::from_str(&answer.headers).map_err(|_| Failure::Connect)?;
+    // It is always there.
+    let end_of_head = answer.iter().position(|byte| *byte == b'\n').unwrap_or(answer.len());
+    let (status, mut headers, truncated): (u16, Vec<(String, String)>, bool) =
+        serde_json::from_slice(&answer[..end_of_head]).map_err(|_| Failure::Connect)?;
     for (name, _) in &mut headers {
         name.make_ascii_lowercase();
     }
-    let body = Capped { bytes: answer.body, truncated: answer.truncated };
-    Ok(Answer { status: answer.status, headers, body })
+    let bytes = answer.get(end_of_head + 1..).unwrap_or_default().to_vec();
+    Ok(Answer { status, headers, body: Capped { bytes, truncated } })
 }

@@ -10,7 +10,7 @@ use worker::{Env, Error, Result};
 use crate::config::Config;
 use crate::directory::{self, DirectoryError, WorkflowView};
 use crate::outbox_do::protocol::{
-    Accept, AcceptReply, Accepted, Acknowledged, Home, NewEnrollment, OutboxCall, Report,
+    Accept, AcceptReply, Accepted, Acknowledged, Home, NewEnrollment, OutboxCall, Report, TurnCall,
 };
 use crate::{ambient, idempotency, outbox, plan};
 
@@ -43,8 +43,9 @@ async fn enroll(env: &Env, config: &Config, view: &WorkflowView, report: Report)
     let new = NewEnrollment { id, record, input: report.input, idempotency, first };
     let home = Home { workflow: view.id.clone(), uid: view.uid.clone(), shard };
     // No leases: the alarm sends it, so that this invocation is free for others.
-    let accept = OutboxCall::Accept(Accept { home, enrollments: vec![new], leases: 0 });
-    let reply: AcceptReply = outbox::call(env, &view.uid, shard, &accept).await?;
+    let name = home.object_name();
+    let accept = TurnCall::Accept(Accept { home, enrollments: vec![new], leases: 0 });
+    let reply: AcceptReply = outbox::tell(env, &name, &accept).await?;
     match reply.results.first() {
         Some(Accepted::Enrolled { .. } | Accepted::KeyReused { .. } | Accepted::Closed) => Ok(()),
         Some(Accepted::Full | Accepted::Failed) | None => {

@@ -33,12 +33,12 @@ function routesOf({ methods, parts }) {
 
 /** The arms of a file's `dispatch`, but for the last, which refuses what is left. */
 function armsOf(file) {
-  const dispatch = /^(?:pub )?async fn dispatch\b[^]*?^}$/m.exec(source(file))?.[0];
+  const dispatch = /^(?:pub )?(?:async )?fn dispatch\b[^]*?^}$/m.exec(source(file))?.[0];
   assert.ok(dispatch, `${file} has a dispatch`);
   const body = /^    match \([^)]*\) \{\n([^]*?)^    \}$/m.exec(dispatch)?.[1];
   assert.ok(body, `the dispatch of ${file} is one match`);
   const all = body.split("\n").filter((line) => /^ {8}[^ }]/.test(line) && !/^ {8}(#\[|\/\/)/.test(line));
-  assert.match(all.at(-1), /^ {8}\(method, _\) => Err\(Problem::no_such_call\(/, `${file} refuses what it doesn't know`);
+  assert.match(all.at(-1), /^ {8}\(method, _\) => (?:ready\()?Err\(Problem::no_such_call\(/, `${file} refuses what it doesn't know`);
   return all.slice(0, -1).map((line) => armOf(line.trim(), body));
 }
 
