@@ -56,7 +56,7 @@ export class Outbox extends DurableObject {
   }
 
   /** Takes messages, and gives a reply to each. What comes together is done in one turn. */
-  exchange(messages) {
+  tell(messages) {
     return new Promise((resolve, reject) => {
       if (this.#turn.push({ messages, resolve, reject }) > 1) return;
       // A timer comes when the runtime has handed over everything that has arrived by then. Who comes alone
@@ -72,7 +72,7 @@ export class Outbox extends DurableObject {
     this.#lastTurnAt = Date.now();
     try {
       const text = joinLines(calls.flatMap(({ messages }) => messages));
-      const replies = splitLines(await promised((done) => this.#outbox.exchange(text, done)));
+      const replies = splitLines(await promised((done) => this.#outbox.takeTurn(text, done)));
       for (const { messages, resolve } of calls) resolve(replies.splice(0, messages.length));
     } catch (error) {
       for (const { reject } of calls) reject(error);

@@ -1,80 +1,92 @@
 // What a request tells an outbox: accepts, and settles. A settle that asks for nothing isn't brought by itself: it is
-// left for whoever goes to that outbox next, since each journey there costs a call and a commit.
+// left for whoever tells that outbox something next, since each journey there costs a call and a commit.
 //
 // Requests share nothing but bytes, and none waits for another one: the platform doesn't allow it. So nobody hears
-// the reply to what others bring; but while one of those who left something lives, it sees to all that is left.
+// the reply to what others bring; but one of those who left something lives on, and sees to all that is left.
 
 /** How often the one who sees to what is left looks. */
 const LOOK_MS = 10;
+/** The same while the outbox fails, at the longest: each time it is twice as long. */
+const LONGEST_LOOK_MS = 1_000;
 /** How long what is left waits for somebody who goes there anyway, at least. */
 const PATIENCE_MS = 5;
 /** Who hasn't looked, or come back from the outbox, for so long may be gone. */
 const GONE_MS = 2_000;
 /** Looks after which somebody else may take over; each may be a call, and an invocation may make 50. */
 const MOST_LOOKS = 20;
+/** Failures in a row after which what is left is given up: its leases end. */
+const MOST_FAILURES = 20;
 /** Bytes of settles that wait for one outbox. */
 const MOST_WAITING = 1024 * 1024;
 
-/** What is left for each outbox, by its name. */
+/** The bags of outboxes for which something is left, by their names. */
 const bags = new Map();
 
-/** Settles that are left for one outbox: `{ message, since, again, stored }`. */
+/** Settles that are left for one outbox. One has a `message`, and what became of it: `stored`, or `refused`. */
 class Bag {
   #waiting = [];
   #bytes = 0;
-  /** What somebody has taken along, and since when. */
+  /** What somebody has taken along, with whom, and since when: `{ journey, since }`. */
   #underway = new Map();
-  /** When the one who sees to it last looked. */
-  #lookedAt = 0;
+  /** The one who sees to it, and when it last looked. */
+  seer;
 
   put(settle) {
     this.#waiting.push(settle);
     this.#bytes += settle.message.length;
   }
 
-  empty() {
-    const all = this.#waiting;
-    this.#waiting = [];
-    this.#bytes = 0;
-    return all;
+  /** Takes along what waits and is `wanted`: the settles of a journey. */
+  take(wanted = () => true) {
+    const journey = this.#waiting.filter(wanted);
+    this.#waiting = this.#waiting.filter((settle) => !wanted(settle));
+    this.#bytes = this.#waiting.reduce((sum, { message }) => sum + message.length, 0);
+    for (const settle of journey) this.#underway.set(settle, { journey, since: Date.now() });
+    return journey;
   }
 
-  /** Takes what waits along to the outbox. */
-  take() {
-    const taken = this.empty();
-    for (const settle of taken) this.#underway.set(settle, Date.now());
-    return taken;
-  }
-
-  /** What was taken has arrived. What the outbox couldn't store goes once more. */
-  arrived(settles, replies) {
-    for (const [at, settle] of settles.entries()) {
-      if (!this.#underway.delete(settle)) continue;
+  /** What the outbox couldn't store goes once more. */
+  arrived(journey, replies) {
+    for (const [at, settle] of journey.entries()) {
       if (isStored(replies[at])) settle.stored = true;
-      else if (!settle.again) this.put(Object.assign(settle, { again: true }));
+      if (!this.#isOn(settle, journey)) continue;
+      this.#underway.delete(settle);
+      if (settle.again) settle.refused = !settle.stored;
+      else if (!settle.stored) this.put(Object.assign(settle, { again: true }));
     }
   }
 
-  putBack(settles) {
-    for (const settle of settles) if (this.#underway.delete(settle)) this.put(settle);
+  failed(journey) {
+    for (const settle of journey) {
+      if (!this.#isOn(settle, journey)) continue;
+      this.#underway.delete(settle);
+      this.put(Object.assign(settle, { failed: true }));
+    }
+  }
+
+  /** It may be on another journey by now, or given up. */
+  #isOn(settle, journey) {
+    return this.#underway.get(settle)?.journey === journey;
   }
 
   /**
    * Whether something is to be brought now. What went with somebody who may be gone waits again: an outbox ignores
    * a second settle.
    */
-  look() {
-    const now = (this.#lookedAt = Date.now());
-    this.putBack([...this.#underway.keys()].filter((settle) => now - this.#underway.get(settle) > GONE_MS));
+  isDue(now) {
+    for (const { journey, since } of [...this.#underway.values()]) if (now - since > GONE_MS) this.failed(journey);
     return this.#waiting.some(({ since }) => now - since >= PATIENCE_MS);
   }
 
-  abandon() {
-    this.#lookedAt = 0;
+  giveUp() {
+    for (const settle of [...this.#waiting, ...this.#underway.keys()]) settle.refused = true;
+    this.#waiting = [];
+    this.#bytes = 0;
+    this.#underway.clear();
   }
 
   get isSeenTo() {
-    return Date.now() - this.#lookedAt <= GONE_MS;
+    return this.seer !== undefined && Date.now() - this.seer.lookedAt <= GONE_MS;
   }
 
   get isFull() {
@@ -88,7 +100,8 @@ class Bag {
 
 /** Tells the outbox `name` something, and brings along what is left for it: the reply to the message. */
 export function tell(env, name, message) {
-  return bring(env.OUTBOX.getByName(name), bags.get(name), message.slice());
+  // What has failed goes with the one who sees to it: it shall hold up nobody who waits for a reply.
+  return bring(env, name, bags.get(name), ({ failed }) => !failed, message.slice());
 }
 
 /**
@@ -97,54 +110,55 @@ export function tell(env, name, message) {
  */
 export function leave(env, name, message) {
   const settle = { message: message.slice(), since: Date.now() };
-  const bag = bags.get(name);
-  if (!bag?.isSeenTo || bag.isFull) return seeTo(env.OUTBOX.getByName(name), name, settle);
+  let bag = bags.get(name);
+  if (bag?.isFull) return bringAlone(env, name, settle.message);
+  if (bag === undefined) bags.set(name, (bag = new Bag()));
   bag.put(settle);
-  return undefined;
+  return bag.isSeenTo ? undefined : seeTo(env, name, bag, settle);
 }
 
-async function seeTo(outbox, name, own) {
-  const bag = new Bag();
-  // What another one has left behind, too.
-  for (const settle of bags.get(name)?.empty() ?? []) bag.put(settle);
-  bag.put(own);
-  bag.look();
-  bags.set(name, bag);
-  for (let looks = 1; !bag.isEmpty; looks += 1) {
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    if (looks === MOST_LOOKS) stepBack(name, bag);
-    if (!bag.look()) continue;
+async function seeTo(env, name, bag, own) {
+  const me = { lookedAt: Date.now() };
+  bag.seer = me;
+  let failures = 0;
+  const isOver = () => (own.stored || own.refused) && (bag.isEmpty || (bag.seer !== me && bag.isSeenTo));
+  for (let looks = 1; !isOver(); looks += 1) {
+    await new Promise((resolve) => setTimeout(resolve, Math.min(LOOK_MS * 2 ** failures, LONGEST_LOOK_MS)));
+    me.lookedAt = Date.now();
+    if (looks >= MOST_LOOKS && bag.seer === me) bag.seer = undefined;
+    if (!bag.isDue(me.lookedAt)) continue;
     try {
-      await bring(outbox, bag);
-    } catch (error) {
-      // Who goes there next takes it along.
-      bag.abandon();
-      if (own.stored) return;
-      throw error;
+      await bring(env, name, bag);
+      failures = 0;
+    } catch {
+      failures += 1;
+      if (failures === MOST_FAILURES) bag.giveUp();
     }
   }
-  stepBack(name, bag);
-  if (!own.stored) throw new Error("it could not be stored");
+  if (bag.seer === me) bag.seer = undefined;
+  if (bag.isEmpty && bag.seer === undefined && bags.get(name) === bag) bags.delete(name);
+  if (!own.stored) throw new Error("a settle could not be stored");
 }
 
-function stepBack(name, bag) {
-  if (bags.get(name) === bag) bags.delete(name);
-}
-
-/** One journey: with `own`, where there is one, and with all that waits. The reply to `own`. */
-async function bring(outbox, bag, own) {
-  const others = bag?.take() ?? [];
-  const messages = others.map(({ message }) => message);
-  if (own !== undefined) messages.unshift(own);
+/** One journey, with what is in the bag and `wanted`, and with `own`, where there is one. The reply to that. */
+async function bring(env, name, bag, wanted, own) {
+  const riders = bag?.take(wanted) ?? [];
+  const messages = riders.map(({ message }) => message);
+  // Last, so that an accept finds the room that settles make.
+  if (own !== undefined) messages.push(own);
   try {
-    const replies = await outbox.exchange(messages);
-    const reply = own !== undefined ? replies.shift() : undefined;
-    bag?.arrived(others, replies);
+    const replies = await env.OUTBOX.getByName(name).tell(messages);
+    const reply = own !== undefined ? replies.pop() : undefined;
+    bag?.arrived(riders, replies);
     return reply;
   } catch (error) {
-    bag?.putBack(others);
+    bag?.failed(riders);
     throw error;
   }
+}
+
+async function bringAlone(env, name, message) {
+  if (!isStored(await bring(env, name, undefined, undefined, message))) throw new Error("a settle could not be stored");
 }
 
 /** A reply of `null` says that nothing was stored. */

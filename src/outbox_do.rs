@@ -106,7 +106,8 @@ impl DurableObject for OutboxObject {
 #[wasm_bindgen]
 impl OutboxObject {
     /// The hot path: [`Outbox::take_turn`], by remote procedure calls, which cost less than requests.
-    pub fn exchange(&self, text: Vec<u8>, done: Function) {
+    #[wasm_bindgen(js_name = takeTurn)]
+    pub fn take_turn(&self, text: Vec<u8>, done: Function) {
         let outbox = Rc::clone(&self.0);
         work_for(done, async move {
             match outbox.surely(outbox.take_turn(&text)).await {

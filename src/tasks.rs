@@ -1,8 +1,8 @@
 //! Futures on the way of every delivery, driven with few crossings.
 //!
-//! `wasm-bindgen-futures` makes a promise for each future, two closures and a turn of the microtask queue for each
-//! promise that it waits for: together a fifth of what a delivery costs. Here a future begins at once, a promise
-//! calls back by number, and whoever waits for it goes on in that very call.
+//! `wasm-bindgen-futures` makes a promise for each future, and two closures and a turn of the microtask queue for each
+//! promise that it waits for. Here a future begins at once, a promise calls back by number, and whoever waits for it
+//! goes on in that very call. What isn't on that way still uses `wasm-bindgen-futures`, also from within these tasks.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,10 +16,11 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use js_sys::{Function, Promise};
+use varde_core::time::UnixMs;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsError, JsValue};
 
-use crate::platform;
+use crate::{ambient, platform};
 
 /// What a promise came to.
 type Answer = Result<JsValue, JsValue>;
@@ -28,15 +29,20 @@ thread_local! {
     static TASKS: Tasks = Tasks::new();
 }
 
+type Running = FuturesUnordered<LocalBoxFuture<'static, ()>>;
+
 struct Tasks {
-    running: RefCell<FuturesUnordered<LocalBoxFuture<'static, ()>>>,
+    /// All that have begun; `None` while somebody runs them.
+    resting: RefCell<Option<Running>>,
+    /// When they were taken out of there. Time stands still while they run.
+    taken_at: Cell<UnixMs>,
     /// Those that begin while others run.
     begun: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
     waker: Waker,
-    /// Whether somebody runs tasks, further down the stack.
-    at_work: Cell<bool>,
     /// Whether a task may go on.
     woken: Cell<bool>,
+    /// Whether a microtask will run them.
+    scheduled: Cell<bool>,
     /// Who waits for a promise, by its number.
     waiting: RefCell<BTreeMap<u32, oneshot::Sender<Answer>>>,
     last_number: Cell<u32>,
@@ -49,21 +55,29 @@ struct Woken;
 
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
-        let runs = TASKS.with(|tasks| tasks.woken.replace(true) || tasks.at_work.get());
-        if !runs {
-            wasm_bindgen_futures::spawn_local(async { TASKS.with(Tasks::run) });
-        }
+        TASKS.with(|tasks| {
+            tasks.woken.set(true);
+            if !tasks.are_running() && !tasks.scheduled.replace(true) {
+                wasm_bindgen_futures::spawn_local(async {
+                    TASKS.with(|tasks| {
+                        tasks.scheduled.set(false);
+                        tasks.run(|| {});
+                    });
+                });
+            }
+        });
     }
 }
 
 impl Tasks {
     fn new() -> Self {
         Self {
-            running: RefCell::default(),
+            resting: RefCell::new(Some(Running::new())),
+            taken_at: Cell::new(UnixMs(0)),
             begun: RefCell::default(),
             waker: Waker::from(Arc::new(Woken)),
-            at_work: Cell::new(false),
             woken: Cell::new(false),
+            scheduled: Cell::new(false),
             waiting: RefCell::default(),
             last_number: Cell::new(0),
             answered: Closure::new(|number, kept, value| {
@@ -72,15 +86,25 @@ impl Tasks {
         }
     }
 
-    /// Runs what may go on, unless somebody does already.
-    fn run(&self) {
-        let Some(_at_work) = AtWork::begin(&self.at_work) else { return };
+    /// Whether somebody runs the tasks, further down the stack. One that was stopped in the middle, by a limit of
+    /// the platform, left them out; then time has moved.
+    fn are_running(&self) -> bool {
+        self.resting.borrow().is_none() && self.taken_at.get() == ambient::now()
+    }
+
+    /// Does `first`, and runs what may go on; if somebody runs tasks already, they go on there.
+    fn run(&self, first: impl FnOnce()) {
+        if self.are_running() {
+            return first();
+        }
+        self.taken_at.set(ambient::now());
+        let mut out = Out { running: self.resting.take().unwrap_or_default(), resting: &self.resting };
+        first();
         let mut polling = Polling::from_waker(&self.waker);
         loop {
             self.woken.set(false);
-            let mut running = self.running.borrow_mut();
-            running.extend(self.begun.take());
-            while let Poll::Ready(Some(())) = running.poll_next_unpin(&mut polling) {}
+            out.running.extend(self.begun.take());
+            while let Poll::Ready(Some(())) = out.running.poll_next_unpin(&mut polling) {}
             if !self.woken.get() && self.begun.borrow().is_empty() {
                 break;
             }
@@ -90,28 +114,30 @@ impl Tasks {
     fn answer(&self, number: u32, kept: bool, value: JsValue) {
         // Who waited may have given up.
         let Some(waiting) = self.waiting.borrow_mut().remove(&number) else { return };
-        {
-            // Waking somebody is no reason for a microtask: it runs now.
-            let _at_work = AtWork::begin(&self.at_work);
-            drop(waiting.send(if kept { Ok(value) } else { Err(value) }));
-        }
-        self.run();
+        self.run(|| drop(waiting.send(if kept { Ok(value) } else { Err(value) })));
     }
 }
 
-/// Somebody runs tasks, until this is dropped.
-struct AtWork<'a>(&'a Cell<bool>);
-
-impl<'a> AtWork<'a> {
-    fn begin(at_work: &'a Cell<bool>) -> Option<Self> {
-        // Not `then_some`: one that isn't wanted would be dropped, and say that nobody is at work.
-        (!at_work.replace(true)).then(|| Self(at_work))
-    }
+/// Tasks that run. They rest again when this is dropped, also by an exception.
+struct Out<'a> {
+    running: Running,
+    resting: &'a RefCell<Option<Running>>,
 }
 
-impl Drop for AtWork<'_> {
+impl Drop for Out<'_> {
     fn drop(&mut self) {
-        self.0.set(false);
+        let mut running = std::mem::take(&mut self.running);
+        running.extend(self.resting.take().into_iter().flatten());
+        *self.resting.borrow_mut() = Some(running);
+    }
+}
+
+/// A promise that somebody waits for.
+struct Awaited(u32);
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        TASKS.with(|tasks| tasks.waiting.borrow_mut().remove(&self.0));
     }
 }
 
@@ -120,13 +146,13 @@ impl Drop for AtWork<'_> {
 /// # Errors
 /// What it is broken with.
 pub async fn answer_of(promise: &Promise) -> Answer {
-    let receiver = TASKS.with(|tasks| {
+    let (sender, receiver) = oneshot::channel();
+    let _awaited = TASKS.with(|tasks| {
         let number = tasks.last_number.get().wrapping_add(1);
         tasks.last_number.set(number);
-        let (sender, receiver) = oneshot::channel();
         tasks.waiting.borrow_mut().insert(number, sender);
         platform::when(promise, number, tasks.answered.as_ref());
-        receiver
+        Awaited(number)
     });
     receiver.await.unwrap_or_else(|_| Err(JsValue::from_str("a promise was forgotten")))
 }
@@ -135,10 +161,7 @@ pub async fn answer_of(promise: &Promise) -> Answer {
 /// and nothing else.
 pub fn work_for(done: Function, work: impl Future<Output = Answer> + 'static) {
     let task = finish(done, work.boxed_local()).boxed_local();
-    TASKS.with(|tasks| {
-        tasks.begun.borrow_mut().push(task);
-        tasks.run();
-    });
+    TASKS.with(|tasks| tasks.run(|| tasks.begun.borrow_mut().push(task)));
 }
 
 async fn finish(done: Function, work: LocalBoxFuture<'static, Answer>) {

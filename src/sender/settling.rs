@@ -15,6 +15,8 @@ use crate::{ambient, log, outbox};
 const SETTLE_RETRY_MS: u64 = 100;
 /// Longest gap between two tries to settle.
 const SETTLE_RETRY_MAX_MS: u64 = 2 * SECOND_MS;
+/// Who leaves a settle may have to see to those of others for a while: not one whose time ends before.
+const SEEING_TO_OTHERS_MS: u64 = 5 * SECOND_MS;
 
 thread_local! {
     /// Outboxes that have more to do than first attempts, as far as it is known here: each settle asks for some.
@@ -34,7 +36,8 @@ impl Sender {
     /// Tells how an attempt ended, and asks for more to do where there may be more.
     pub(super) async fn settle(&self, mut settle: Settle, asks: bool, lease_ends: UnixMs) -> Option<Work> {
         let (name, about) = (self.home.object_name(), settle.delivery.to_string());
-        let asks = asks || !settle.then.is_over() || has_more_work(&name);
+        let asks =
+            asks || !settle.then.is_over() || has_more_work(&name) || self.budget_ms() < SEEING_TO_OTHERS_MS;
         if !asks {
             settle.budget_ms = 0;
         }
@@ -46,9 +49,10 @@ impl Sender {
             }
         }
         let work = persist(&about, lease_ends, async || outbox::tell(&self.env, &name, &settle).await).await;
-        match work {
-            Some(_) => expect_more_work(name),
-            None => _ = WITH_MORE_WORK.with_borrow_mut(|outboxes| outboxes.remove(&name)),
+        if work.is_some() {
+            expect_more_work(name);
+        } else if asks {
+            WITH_MORE_WORK.with_borrow_mut(|outboxes| outboxes.remove(&name));
         }
         work
     }

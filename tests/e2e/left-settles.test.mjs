@@ -13,13 +13,13 @@ function outbox(t) {
   t.mock.timers.enable({ apis: ["Date", "setTimeout"], now: 1_000_000 });
   const heard = [];
   const open = [];
-  const exchange = (messages) => {
+  const tellOutbox = (messages) => {
     heard.push(messages.map(text).join("\n"));
     return new Promise((resolve, reject) => open.push({ resolve, reject }));
   };
-  /** Answers the oldest. */
-  const answer = async (reply) => {
-    const { resolve, reject } = open.shift();
+  /** Answers the oldest, or the one `at` that place. */
+  const answer = async (reply, at = 0) => {
+    const [{ resolve, reject }] = open.splice(at, 1);
     if (reply instanceof Error) reject(reply);
     else resolve(reply.split("\n").map(bytes));
     await turn();
@@ -32,7 +32,7 @@ function outbox(t) {
   };
   // Each test has outboxes of its own: what is left is kept by name.
   const name = `${t.name}/0`;
-  const env = { OUTBOX: { getByName: () => ({ exchange }) } };
+  const env = { OUTBOX: { getByName: () => ({ tell: tellOutbox }) } };
   return {
     heard,
     answer,
@@ -52,17 +52,17 @@ function watch(promise) {
   return state;
 }
 
-test("who goes to the outbox takes along what is left, and hears the reply to its own", async (t) => {
+test("who goes to the outbox takes along what is left, before its own, and hears the reply to that", async (t) => {
   const { heard, answer, pass, tell, leave } = outbox(t);
   const first = watch(leave("a"));
   assert.equal(leave("b"), undefined, "the first one sees to it");
   const told = tell("accept");
-  assert.deepEqual(heard, ["accept\na\nb"]);
-  await answer('{"own":1}\n{}\n{}');
+  assert.deepEqual(heard, ["a\nb\naccept"]);
+  await answer('{}\n{}\n{"own":1}');
   assert.equal(await told, '{"own":1}');
   await pass(10);
   assert.equal(first.kept, true);
-  assert.deepEqual(heard, ["accept\na\nb"], "nothing goes twice");
+  assert.deepEqual(heard, ["a\nb\naccept"], "nothing goes twice");
   assert.notEqual(leave("c"), undefined, "nobody sees to anything any more");
 });
 
@@ -92,55 +92,64 @@ test("what was left a moment ago still waits for somebody", async (t) => {
   await pass(6);
   leave("b");
   await pass(4);
-  assert.deepEqual(heard, ["accept\na"]);
+  assert.deepEqual(heard, ["a\naccept"]);
   await pass(10);
-  assert.deepEqual(heard, ["accept\na", "b"]);
+  assert.deepEqual(heard, ["a\naccept", "b"]);
 });
 
-test("when the outbox fails whoever brings it, the settles wait again", async (t) => {
+test("what failed with somebody waits again, and holds up nobody else", async (t) => {
   const { heard, answer, pass, tell, leave } = outbox(t);
   const first = watch(leave("a"));
   const told = assert.rejects(tell("accept"), /reset/);
   await answer(new Error("reset"));
   await told;
+  const again = tell("accept");
+  await answer("{}");
+  assert.equal(await again, "{}");
   await pass(10);
   await answer("{}");
   await pass(10);
-  assert.deepEqual(heard, ["accept\na", "a"]);
+  assert.deepEqual(heard, ["a\naccept", "accept", "a"]);
   assert.equal(first.kept, true);
 });
 
-test("who sees to it and fails hears so; the rest goes with the next one", async (t) => {
-  const { heard, answer, pass, tell, leave } = outbox(t);
-  const first = watch(leave("a"));
-  leave("b");
-  await pass(10);
-  await answer(new Error("reset"));
-  assert.equal(first.broken, "reset");
-  const again = tell("a");
-  await answer("{}\n{}\n{}");
-  assert.equal(await again, "{}");
-  assert.deepEqual(heard, ["a\nb", "a\na\nb"]);
-  const next = watch(leave("c"));
-  await pass(10);
-  await answer("{}");
-  await pass(10);
-  assert.equal(next.kept, true, "somebody sees to it again");
-});
-
-test("who has settled isn't held by a failure of the others' settles; the next one takes them over", async (t) => {
+test("who sees to it goes again and again, less and less often, for the others as for itself", async (t) => {
   const { heard, answer, pass, leave } = outbox(t);
   const first = watch(leave("a"));
   await pass(10);
   leave("b");
   await answer("{}");
   await pass(10);
-  await answer(new Error("reset"));
-  assert.deepEqual(first, { kept: true, broken: undefined });
-  const next = watch(leave("c"));
+  for (const gap of [20, 40, 80]) {
+    await answer(new Error("reset"));
+    const before = heard.length;
+    await pass(gap - 10);
+    assert.equal(heard.length, before, `not before ${gap} ms`);
+    await pass(10);
+    assert.equal(heard.at(-1), "b");
+  }
+  assert.equal(leave("c"), undefined);
+  await answer("{}");
   await pass(10);
-  assert.deepEqual(heard, ["a", "b", "b\nc"]);
-  await answer("{}\n{}");
+  await answer("{}");
+  await pass(10);
+  assert.deepEqual(heard.slice(-2), ["b", "c"]);
+  assert.equal(first.kept, true);
+});
+
+test("an outbox that fails for long makes who sees to it give up, and its sender hears so", async (t) => {
+  const { heard, answer, pass, leave } = outbox(t);
+  const first = watch(leave("a"));
+  for (let failures = 0; failures < 20; failures += 1) {
+    await pass(1_000);
+    assert.equal(first.broken, undefined);
+    await answer(new Error("reset"));
+  }
+  assert.equal(first.broken, "a settle could not be stored");
+  const next = watch(leave("b"));
+  await pass(10);
+  assert.equal(heard.at(-1), "b", "nothing is left of before");
+  await answer("{}");
   await pass(10);
   assert.equal(next.kept, true);
 });
@@ -149,18 +158,18 @@ test("what went with somebody who doesn't come back goes again", async (t) => {
   const { heard, answer, pass, tell, leave } = outbox(t);
   const first = watch(leave("a"));
   tell("accept");
-  assert.deepEqual(heard, ["accept\na"]);
+  assert.deepEqual(heard, ["a\naccept"]);
   await pass(2_000);
-  assert.deepEqual(heard, ["accept\na"]);
+  assert.deepEqual(heard, ["a\naccept"]);
   await pass(20);
-  assert.deepEqual(heard, ["accept\na", "a"]);
-  await answer("{}\n{}");
-  await answer("{}");
+  assert.deepEqual(heard, ["a\naccept", "a"]);
+  await answer("{}", 1);
   await pass(10);
   assert.equal(first.kept, true);
+  await answer("{}\n{}");
 });
 
-test("one who is held up by the outbox gets no more, and the next one sees to it", async (t) => {
+test("when who sees to it is held up by the outbox, the next one takes over, and nothing is lost", async (t) => {
   const { heard, answer, pass, leave } = outbox(t);
   const stuck = watch(leave("a"));
   await pass(10);
@@ -169,26 +178,33 @@ test("one who is held up by the outbox gets no more, and the next one sees to it
   const next = watch(leave("c"));
   assert.ok(leave("d") === undefined);
   await pass(10);
-  assert.deepEqual(heard, ["a", "b\nc\nd"]);
-  await answer("{}");
-  await answer("{}\n{}\n{}");
-  await pass(10);
+  // The first one may be gone, and its settle with it.
+  assert.deepEqual(heard, ["a", "b\nc\nd\na"]);
+  await answer(new Error("reset"));
+  await answer("{}\n{}\n{}\n{}");
+  await pass(30);
   assert.deepEqual([stuck.kept, next.kept], [true, true]);
+  assert.equal(heard.length, 2);
 });
 
-test("under steady load somebody else takes over after twenty looks", async (t) => {
-  const { answer, pass, leave } = outbox(t);
+test("under steady load somebody else takes over after twenty looks; what fails then isn't lost", async (t) => {
+  const { heard, answer, pass, leave } = outbox(t);
   const first = watch(leave("a"));
   for (let looks = 1; looks < 20; looks += 1) {
     await pass(10);
     assert.equal(leave("x"), undefined, `look ${looks}`);
     await answer("{}");
   }
+  leave("y");
   await pass(10);
-  assert.notEqual(leave("y"), undefined);
-  await answer("{}");
+  const second = watch(leave("z"));
+  await answer(new Error("reset"));
+  assert.deepEqual(first, { kept: true, broken: undefined });
   await pass(10);
-  assert.equal(first.kept, true);
+  assert.equal(heard.at(-1), "z\nx\ny");
+  await answer("{}\n{}\n{}");
+  await pass(10);
+  assert.equal(second.kept, true);
 });
 
 test("what the outbox couldn't store is brought once more, and then its sender hears so", async (t) => {
@@ -202,11 +218,23 @@ test("what the outbox couldn't store is brought once more, and then its sender h
   await answer("null\nnull");
   await pass(10);
   assert.deepEqual(heard, ["a\nb\nc", "a\nc"]);
-  assert.equal(first.broken, "it could not be stored");
+  assert.equal(first.broken, "a settle could not be stored");
 });
 
-test("an outbox that takes nothing for long gets no endless bag", async (t) => {
-  const { leave } = outbox(t);
-  leave("x".repeat(1024 * 1024));
-  assert.notEqual(leave("b"), undefined);
+test("when much is left, who comes then goes alone", async (t) => {
+  const { heard, answer, pass, leave } = outbox(t);
+  const much = "x".repeat(1024 * 1024);
+  const first = watch(leave(much));
+  const next = watch(leave("b"));
+  assert.deepEqual(heard, ["b"]);
+  await answer("{}");
+  assert.equal(next.kept, true);
+  const refused = watch(leave("c"));
+  await answer("null");
+  assert.equal(refused.broken, "a settle could not be stored");
+  await pass(10);
+  await answer("{}");
+  await pass(10);
+  assert.deepEqual(heard, ["b", "c", much]);
+  assert.equal(first.kept, true);
 });
