@@ -5,11 +5,11 @@
 // the reply to what others bring; but one of those who left something lives on, and sees to all that is left.
 
 /** How often the one who sees to what is left looks. */
-const LOOK_MS = 10;
+const LOOK_MS = 25;
 /** The same while the outbox fails, at the longest: each time it is twice as long. */
 const LONGEST_LOOK_MS = 1_000;
 /** How long what is left waits for somebody who goes there anyway, at least. */
-const PATIENCE_MS = 5;
+const PATIENCE_MS = 15;
 /** Who hasn't looked, or come back from the outbox, for so long may be gone. */
 const GONE_MS = 2_000;
 /** Looks after which somebody else may take over; each may be a call, and an invocation may make 50. */

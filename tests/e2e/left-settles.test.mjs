@@ -4,6 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { leave, tell } from "../../src/outbox.mjs";
 
+/** How often the one who sees to what is left looks. */
+const LOOK = 25;
+
 const bytes = (text) => new TextEncoder().encode(text);
 const text = (array) => new TextDecoder().decode(array);
 const turn = () => new Promise(setImmediate);
@@ -25,8 +28,8 @@ function outbox(t) {
     await turn();
   };
   const pass = async (ms) => {
-    for (let left = ms; left > 0; left -= 10) {
-      t.mock.timers.tick(Math.min(left, 10));
+    for (let left = ms; left > 0; left -= 5) {
+      t.mock.timers.tick(Math.min(left, 5));
       await turn();
     }
   };
@@ -60,7 +63,7 @@ test("who goes to the outbox takes along what is left, before its own, and hears
   assert.deepEqual(heard, ["a\nb\naccept"]);
   await answer('{}\n{}\n{"own":1}');
   assert.equal(await told, '{"own":1}');
-  await pass(10);
+  await pass(LOOK);
   assert.equal(first.kept, true);
   assert.deepEqual(heard, ["a\nb\naccept"], "nothing goes twice");
   assert.notEqual(leave("c"), undefined, "nobody sees to anything any more");
@@ -71,15 +74,15 @@ test("when nobody goes there, all goes together after a moment", async (t) => {
   const first = watch(leave("a"));
   leave("b");
   assert.deepEqual(heard, []);
-  await pass(10);
+  await pass(LOOK);
   assert.deepEqual(heard, ["a\nb"]);
   leave("c");
   assert.equal(first.kept, false);
   await answer("{}\n{}");
-  await pass(10);
+  await pass(LOOK);
   await answer("{}");
   assert.deepEqual(heard, ["a\nb", "c"]);
-  await pass(10);
+  await pass(LOOK);
   assert.equal(first.kept, true);
 });
 
@@ -89,11 +92,11 @@ test("what was left a moment ago still waits for somebody", async (t) => {
   const told = tell("accept");
   await answer("{}\n{}");
   await told;
-  await pass(6);
+  await pass(15);
   leave("b");
-  await pass(4);
-  assert.deepEqual(heard, ["a\naccept"]);
   await pass(10);
+  assert.deepEqual(heard, ["a\naccept"]);
+  await pass(LOOK);
   assert.deepEqual(heard, ["a\naccept", "b"]);
 });
 
@@ -106,9 +109,9 @@ test("what failed with somebody waits again, and holds up nobody else", async (t
   const again = tell("accept");
   await answer("{}");
   assert.equal(await again, "{}");
-  await pass(10);
+  await pass(LOOK);
   await answer("{}");
-  await pass(10);
+  await pass(LOOK);
   assert.deepEqual(heard, ["a\naccept", "accept", "a"]);
   assert.equal(first.kept, true);
 });
@@ -116,23 +119,23 @@ test("what failed with somebody waits again, and holds up nobody else", async (t
 test("who sees to it goes again and again, less and less often, for the others as for itself", async (t) => {
   const { heard, answer, pass, leave } = outbox(t);
   const first = watch(leave("a"));
-  await pass(10);
+  await pass(LOOK);
   leave("b");
   await answer("{}");
-  await pass(10);
-  for (const gap of [20, 40, 80]) {
+  await pass(LOOK);
+  for (const gap of [2 * LOOK, 4 * LOOK, 8 * LOOK]) {
     await answer(new Error("reset"));
     const before = heard.length;
-    await pass(gap - 10);
+    await pass(gap - LOOK);
     assert.equal(heard.length, before, `not before ${gap} ms`);
-    await pass(10);
+    await pass(LOOK);
     assert.equal(heard.at(-1), "b");
   }
   assert.equal(leave("c"), undefined);
   await answer("{}");
-  await pass(10);
+  await pass(LOOK);
   await answer("{}");
-  await pass(10);
+  await pass(LOOK);
   assert.deepEqual(heard.slice(-2), ["b", "c"]);
   assert.equal(first.kept, true);
 });
@@ -147,10 +150,10 @@ test("an outbox that fails for long makes who sees to it give up, and its sender
   }
   assert.equal(first.broken, "a settle could not be stored");
   const next = watch(leave("b"));
-  await pass(10);
+  await pass(LOOK);
   assert.equal(heard.at(-1), "b", "nothing is left of before");
   await answer("{}");
-  await pass(10);
+  await pass(LOOK);
   assert.equal(next.kept, true);
 });
 
@@ -161,10 +164,10 @@ test("what went with somebody who doesn't come back goes again", async (t) => {
   assert.deepEqual(heard, ["a\naccept"]);
   await pass(2_000);
   assert.deepEqual(heard, ["a\naccept"]);
-  await pass(20);
+  await pass(LOOK);
   assert.deepEqual(heard, ["a\naccept", "a"]);
   await answer("{}", 1);
-  await pass(10);
+  await pass(LOOK);
   assert.equal(first.kept, true);
   await answer("{}\n{}");
 });
@@ -172,17 +175,17 @@ test("what went with somebody who doesn't come back goes again", async (t) => {
 test("when who sees to it is held up by the outbox, the next one takes over, and nothing is lost", async (t) => {
   const { heard, answer, pass, leave } = outbox(t);
   const stuck = watch(leave("a"));
-  await pass(10);
+  await pass(LOOK);
   leave("b");
   await pass(2_010);
   const next = watch(leave("c"));
   assert.ok(leave("d") === undefined);
-  await pass(10);
+  await pass(LOOK);
   // The first one may be gone, and its settle with it.
   assert.deepEqual(heard, ["a", "b\nc\nd\na"]);
   await answer(new Error("reset"));
   await answer("{}\n{}\n{}\n{}");
-  await pass(30);
+  await pass(3 * LOOK);
   assert.deepEqual([stuck.kept, next.kept], [true, true]);
   assert.equal(heard.length, 2);
 });
@@ -191,19 +194,19 @@ test("under steady load somebody else takes over after twenty looks; what fails 
   const { heard, answer, pass, leave } = outbox(t);
   const first = watch(leave("a"));
   for (let looks = 1; looks < 20; looks += 1) {
-    await pass(10);
+    await pass(LOOK);
     assert.equal(leave("x"), undefined, `look ${looks}`);
     await answer("{}");
   }
   leave("y");
-  await pass(10);
+  await pass(LOOK);
   const second = watch(leave("z"));
   await answer(new Error("reset"));
   assert.deepEqual(first, { kept: true, broken: undefined });
-  await pass(10);
+  await pass(LOOK);
   assert.equal(heard.at(-1), "z\nx\ny");
   await answer("{}\n{}\n{}");
-  await pass(10);
+  await pass(LOOK);
   assert.equal(second.kept, true);
 });
 
@@ -212,11 +215,11 @@ test("what the outbox couldn't store is brought once more, and then its sender h
   const first = watch(leave("a"));
   leave("b");
   leave("c");
-  await pass(10);
+  await pass(LOOK);
   await answer("null\n{}\nnull");
-  await pass(10);
+  await pass(LOOK);
   await answer("null\nnull");
-  await pass(10);
+  await pass(LOOK);
   assert.deepEqual(heard, ["a\nb\nc", "a\nc"]);
   assert.equal(first.broken, "a settle could not be stored");
 });
@@ -232,9 +235,9 @@ test("when much is left, who comes then goes alone", async (t) => {
   const refused = watch(leave("c"));
   await answer("null");
   assert.equal(refused.broken, "a settle could not be stored");
-  await pass(10);
+  await pass(LOOK);
   await answer("{}");
-  await pass(10);
+  await pass(LOOK);
   assert.deepEqual(heard, ["b", "c", much]);
   assert.equal(first.kept, true);
 });
