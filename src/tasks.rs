@@ -16,7 +16,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use js_sys::{Function, Promise};
-use varde_core::time::UnixMs;
+use varde_core::time::{SECOND_MS, UnixMs};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsError, JsValue};
 
@@ -29,12 +29,20 @@ thread_local! {
     static TASKS: Tasks = Tasks::new();
 }
 
+/// Tasks run for some milliseconds at a time: those that ran longer were stopped.
+const STOPPED_MS: u64 = 30 * SECOND_MS;
+
+/// The runtime's clock, which no test puts ahead.
+fn clock() -> UnixMs {
+    ambient::for_alarm(ambient::now())
+}
+
 type Running = FuturesUnordered<LocalBoxFuture<'static, ()>>;
 
 struct Tasks {
     /// All that have begun; `None` while somebody runs them.
     resting: RefCell<Option<Running>>,
-    /// When they were taken out of there. Time stands still while they run.
+    /// When they were taken out of there.
     taken_at: Cell<UnixMs>,
     /// Those that begin while others run.
     begun: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
@@ -87,9 +95,9 @@ impl Tasks {
     }
 
     /// Whether somebody runs the tasks, further down the stack. One that was stopped in the middle, by a limit of
-    /// the platform, left them out; then time has moved.
+    /// the platform, left them out, and they are gone.
     fn are_running(&self) -> bool {
-        self.resting.borrow().is_none() && self.taken_at.get() == ambient::now()
+        self.resting.borrow().is_none() && clock().since_ms(self.taken_at.get()) < STOPPED_MS
     }
 
     /// Does `first`, and runs what may go on; if somebody runs tasks already, they go on there.
@@ -97,7 +105,7 @@ impl Tasks {
         if self.are_running() {
             return first();
         }
-        self.taken_at.set(ambient::now());
+        self.taken_at.set(clock());
         let mut out = Out { running: self.resting.take().unwrap_or_default(), resting: &self.resting };
         first();
         let mut polling = Polling::from_waker(&self.waker);
@@ -126,9 +134,7 @@ struct Out<'a> {
 
 impl Drop for Out<'_> {
     fn drop(&mut self) {
-        let mut running = std::mem::take(&mut self.running);
-        running.extend(self.resting.take().into_iter().flatten());
-        *self.resting.borrow_mut() = Some(running);
+        *self.resting.borrow_mut() = Some(std::mem::take(&mut self.running));
     }
 }
 

@@ -70,7 +70,7 @@ pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
         (late / early, format!("({early:.0} and {late:.0} open)")),
         "",
         "The capacity is measured at full load, where what comes together is committed together; at a pace nearly \
-         every accept and every settle is a turn of its own, and the CPU for a delivery is twice as much.",
+         every accept is a turn of its own, and the CPU for a delivery is half as much again: nearly all of one core.",
     );
     varde.runtime.stop().await
 }
