@@ -72,8 +72,8 @@ fn required_scope(method: &Method, path: &[&str]) -> Option<Scope> {
     }
 }
 
-/// The router, on one screen. Each answer is a future by itself: a runtime compiles what a request comes to, and
-/// all answers in one would be a fifth of the Worker.
+/// The router, on one screen. Each answer is a future by itself: a runtime compiles a function when it is first
+/// called, and all answers in one were a fifth of what a first request had to have compiled.
 fn dispatch<'a>(
     call: &'a mut Call,
     method: &'a Method,

@@ -77,10 +77,7 @@ export async function callEndpoint(url, method, headers, content, timeoutMs, lim
   });
   const [body, truncated] = await readResponse(response, limit);
   const head = encoder.encode(`${JSON.stringify([response.status, [...response.headers], truncated])}\n`);
-  const answer = new Uint8Array(head.length + body.length);
-  answer.set(head);
-  answer.set(body, head.length);
-  return answer;
+  return concatenate([head, body]);
 }
 
 /** The body of an answer, in one go where it is short. What is encoded may be longer than it says. */
@@ -111,12 +108,15 @@ export async function readCapped(stream, limit) {
       }
     }
   }
-  if (chunks.length === 1) return [chunks[0], truncated];
-  const bytes = new Uint8Array(length);
+  return [chunks.length === 1 ? chunks[0] : concatenate(chunks), truncated];
+}
+
+function concatenate(chunks) {
+  const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
   let at = 0;
   for (const chunk of chunks) {
     bytes.set(chunk, at);
     at += chunk.length;
   }
-  return [bytes, truncated];
+  return bytes;
 }

@@ -66,12 +66,7 @@ impl Wake for Woken {
         TASKS.with(|tasks| {
             tasks.woken.set(true);
             if !tasks.are_running() && !tasks.scheduled.replace(true) {
-                wasm_bindgen_futures::spawn_local(async {
-                    TASKS.with(|tasks| {
-                        tasks.scheduled.set(false);
-                        tasks.run(|| {});
-                    });
-                });
+                wasm_bindgen_futures::spawn_local(async { TASKS.with(|tasks| tasks.run(|| {})) });
             }
         });
     }
@@ -106,6 +101,8 @@ impl Tasks {
             return first();
         }
         self.taken_at.set(clock());
+        // What may go on goes on now, whether or not that microtask comes.
+        self.scheduled.set(false);
         let mut out = Out { running: self.resting.take().unwrap_or_default(), resting: &self.resting };
         first();
         let mut polling = Polling::from_waker(&self.waker);

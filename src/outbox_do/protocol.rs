@@ -31,7 +31,7 @@ impl Home {
     }
 }
 
-/// What an outbox is told for every delivery: in exchanges, several at once.
+/// What an outbox is told for every delivery; it does several in one turn.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnCall {

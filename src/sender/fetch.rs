@@ -58,7 +58,7 @@ pub async fn call(outgoing: &Outgoing<'_>, timeout_ms: u64) -> Result<Answer, Fa
         u32::try_from(timeout_ms).unwrap_or(u32::MAX),
         MAX_BODY_BYTES,
     );
-    let answer = answer.await.map_err(failure)?;
+    let mut answer = answer.await.map_err(failure)?;
     // It is always there.
     let end_of_head = answer.iter().position(|byte| *byte == b'\n').unwrap_or(answer.len());
     let (status, mut headers, truncated): (u16, Vec<(String, String)>, bool) =
@@ -66,6 +66,6 @@ pub async fn call(outgoing: &Outgoing<'_>, timeout_ms: u64) -> Result<Answer, Fa
     for (name, _) in &mut headers {
         name.make_ascii_lowercase();
     }
-    let bytes = answer.get(end_of_head + 1..).unwrap_or_default().to_vec();
-    Ok(Answer { status, headers, body: Capped { bytes, truncated } })
+    answer.drain(..answer.len().min(end_of_head + 1));
+    Ok(Answer { status, headers, body: Capped { bytes: answer, truncated } })
 }
