@@ -13,6 +13,7 @@ mod schema;
 mod store;
 mod accept;
 mod settle;
+mod leases;
 mod enrollment;
 mod drain;
 mod controls;

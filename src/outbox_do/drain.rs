@@ -12,10 +12,10 @@ use varde_core::slug::Slug;
 use varde_core::time::{SECOND_MS, UnixMs};
 use worker::Result;
 
+use super::leases::Due;
 use super::ledger::Lane;
 use super::protocol::{HandOver, Return, Ticket, Work};
-use super::settle::Due;
-use super::store::DeliveryRow;
+use super::store::{DeliveryRow, DueRow};
 use super::{LEASES_PER_ACTION, LEASES_PER_CALL, Outbox, Settled};
 use crate::patience::within;
 use crate::{ambient, log, sender};
@@ -223,7 +223,9 @@ impl Outbox {
             let room = self.memory.borrow_mut().ledger.account(&action).room(now);
             let limit = share.min(room as usize);
             let Due { rows, all } = self.drain_part(failed, || self.due(&action, limit, now));
-            let leases = self.drain_each(failed, &rows, name, |row| self.lease(&mut row.clone(), now));
+            let name = |(row, _): &DueRow| name(row);
+            let lease = |(row, request): &DueRow| self.lease(&mut row.clone(), request, now);
+            let leases = self.drain_each(failed, &rows, name, lease);
             if all {
                 self.drain_part(failed, || self.note_earliest(&action));
             }

@@ -104,8 +104,9 @@ impl Outbox {
         let mut reply = self.atomically(|| self.advance_rows(&advance, now))?;
         if reply.ignored.is_none() && reply.work.is_none() {
             // Apart from it: what can't be given to this sender shall not undo the step.
-            let more = self.atomically(|| self.due_work(advance.budget_ms, now));
-            reply.work = more.inspect_err(|error| log::error("no_more_work", error)).ok().flatten();
+            let more = self.atomically(|| self.due_work(&[advance.budget_ms], now));
+            let more = more.inspect_err(|error| log::error("no_more_work", error)).unwrap_or_default();
+            reply.work = more.into_iter().flatten().next();
         }
         self.arm_for_open_work().await?;
         Ok(reply)

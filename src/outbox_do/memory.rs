@@ -34,7 +34,7 @@ pub(super) struct Memory {
     pub ledger: Ledger,
     /// Actions whose counters the transaction that is under way has yet to store.
     pub uncounted: BTreeSet<Slug>,
-    /// Deliveries that were leased out as soon as they came in: they are settled without being read.
+    /// Deliveries that are leased out, since the object started: they are settled without being read.
     pub leased: BTreeMap<DeliveryId, DeliveryRow>,
     /// The last place given away in a line.
     pub last_place: u64,

@@ -1,31 +1,18 @@
-//! Attempts end here: a settle, a returned lease, a cancel; and the next lease for a sender that has time.
+//! Attempts end here: a settle, a returned lease, a cancel.
 
-use serde_json::value::RawValue;
-use varde_core::delivery::{Circumstances, Event, LEASE_GRACE_MS, State};
+use varde_core::delivery::{Circumstances, Event};
 use varde_core::ids::DeliveryId;
 use varde_core::slug::Slug;
-use varde_core::time::{SECOND_MS, UnixMs};
+use varde_core::time::UnixMs;
 use varde_core::unreadable::Unreadable;
 use worker::Result;
 
-use super::accept::ticket;
 use super::ledger::Lane;
-use super::protocol::{CancelReply, Lease, Return, Settle, SettleReply, Work};
+use super::protocol::{CancelReply, Return, Settle, SettleReply};
 use super::store::{DeliveryRow, Readable};
 use super::turn::Moved;
 use super::{Outbox, Settled};
-use crate::{ambient, metering};
-
-/// What must be left of a sender's time beyond an attempt's timeout: to settle it.
-const SETTLE_MARGIN_MS: u64 = 2 * SECOND_MS;
-
-/// Deliveries that are due.
-#[derive(Debug, Default)]
-pub(super) struct Due {
-    pub rows: Vec<DeliveryRow>,
-    /// Whether these are all.
-    pub all: bool,
-}
+use crate::ambient;
 
 impl Outbox {
     /// The rows of a settle: the delivery's end and its enrollment's next step stand or fall together.
@@ -133,97 +120,6 @@ impl Outbox {
         }
     }
 
-    /// A due delivery for a sender that has `budget_ms` left.
-    pub(super) fn due_work(&self, budget_ms: u64, now: UnixMs) -> Result<Option<Work>> {
-        if budget_ms == 0 {
-            return Ok(None);
-        }
-        let mut actions = self.actions_with_due(now);
-        // In turn, so that none that always has something due keeps all senders.
-        let last = self.memory.borrow().served.clone();
-        let served = last.map_or(0, |last| actions.partition_point(|action| *action <= last));
-        actions.rotate_left(served);
-        for action in actions {
-            let fits = |row: &DeliveryRow| row.terms.timeout_ms + SETTLE_MARGIN_MS <= budget_ms;
-            let Due { rows, all } = self.due(&action, 1, now)?;
-            let lease = match rows.into_iter().next() {
-                Some(mut row) if fits(&row) => self.lease(&mut row, now)?,
-                _ => None,
-            };
-            if all {
-                self.note_earliest(&action)?;
-            }
-            if let Some(lease) = lease {
-                self.memory.borrow_mut().served = Some(action);
-                return Ok(Some(Work::Send(lease)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Up to `limit` due deliveries of an action that may be leased out now, longest waiting first.
-    pub(super) fn due(&self, action: &Slug, limit: usize, now: UnixMs) -> Result<Due> {
-        let limit = limit.min(self.slots(action, now)?);
-        if limit == 0 {
-            return Ok(Due::default());
-        }
-        metering::begin_take();
-        let rows = self.waking(Lane::Scheduled, action, now, limit)?;
-        metering::end_take(rows.len());
-        let all = rows.len() < limit;
-        Ok(Due { rows, all })
-    }
-
-    /// All that was due has been leased out: when there is more to do the index knows.
-    pub(super) fn note_earliest(&self, action: &Slug) -> Result<()> {
-        let earliest = self.database()?.first_waking(Lane::Scheduled, action)?.unwrap_or(UnixMs(u64::MAX));
-        self.memory.borrow_mut().ledger.account(action).earliest_due = Some(earliest);
-        Ok(())
-    }
-
-    /// A delivery that waited at a circuit breaker has an attempt left, whatever the time is.
-    fn excuse(&self, row: &mut DeliveryRow, now: UnixMs) -> Result<()> {
-        let State::Scheduled { due, grace: false, .. } = row.delivery.state else { return Ok(()) };
-        if !self.memory.borrow_mut().ledger.account(&row.action).totals.breaker.held_back(due) {
-            return Ok(());
-        }
-        let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
-        match row.delivery.step(&Event::Excuse, at) {
-            Ok(step) => row.delivery = step.delivery,
-            Err(refused) => return Err(worker::Error::from(refused.to_string())),
-        }
-        Ok(())
-    }
-
-    /// Leases out one delivery; `None` when the step ends it instead, because its window went by.
-    pub(super) fn lease(&self, row: &mut DeliveryRow, now: UnixMs) -> Result<Option<Lease>> {
-        self.excuse(row, now)?;
-        let at = Circumstances { now, dice: 0.0, policy: &row.terms.retry };
-        let event = Event::Lease { lease_ms: row.terms.timeout_ms + LEASE_GRACE_MS };
-        let Ok(step) = row.delivery.step(&event, at) else { return Ok(None) };
-        let request = self.database()?.request(row.id)?.unwrap_or_default();
-        let request: Box<RawValue> = match Unreadable::Request.unless(&request) {
-            Ok(request) => request,
-            Err(why) => return self.set_aside(&row.id.to_string(), why, now).map(|()| None),
-        };
-        self.store_step(row, step, Settled::default(), now)?;
-        if !row.delivery.state.is_open() {
-            self.conclude(row, None, now)?;
-            return Ok(None);
-        }
-        self.use_slot(&row.action);
-        Ok(Some(Lease {
-            ticket: ticket(row.id, &row.delivery, &row.terms),
-            action: row.action.clone(),
-            terms: row.terms.clone(),
-            request,
-        }))
-    }
-
-    pub(super) fn at_cap(&self, action: &Slug, now: UnixMs) -> bool {
-        self.memory.borrow_mut().ledger.account(action).room(now) == 0
-    }
-
     /// Sees to the alarm after deliveries have moved: for what they wait for, and for all open work where they
     /// made room under a cap or left something due.
     pub(super) async fn arm_after(&self, moved: &Moved, now: UnixMs) -> Result<()> {
@@ -247,21 +143,6 @@ impl Outbox {
         }
     }
 
-    /// Actions that may send, have room, and may have something due.
-    pub(super) fn actions_with_due(&self, now: UnixMs) -> Vec<Slug> {
-        let memory = self.memory.borrow();
-        let accounts = memory.ledger.accounts.iter();
-        accounts
-            .filter(|(action, account)| {
-                account.scheduled > 0
-                    && account.room(now) > 0
-                    && account.earliest_due.is_none_or(|earliest| earliest <= now)
-                    && memory.pause_reason(action).is_none()
-            })
-            .map(|(action, _)| action.clone())
-            .collect()
-    }
-
     /// Deliveries that wake at or before `until`. A row that can't be read is set aside.
     pub(super) fn waking(
         &self,
@@ -270,8 +151,13 @@ impl Outbox {
         until: UnixMs,
         limit: usize,
     ) -> Result<Vec<DeliveryRow>> {
-        let mut readable = Vec::new();
-        for (id, row) in self.database()?.waking(lane, action, until, limit)? {
+        self.readable(self.database()?.waking(lane, action, until, limit)?)
+    }
+
+    /// The rows of these that can be read; the others are set aside, by their ids.
+    pub(super) fn readable<T>(&self, found: Vec<(String, Readable<T>)>) -> Result<Vec<T>> {
+        let mut readable = Vec::with_capacity(found.len());
+        for (id, row) in found {
             match row {
                 Ok(row) => readable.push(row),
                 Err(why) => self.set_aside(&id, why, ambient::now())?,

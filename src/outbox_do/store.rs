@@ -184,12 +184,39 @@ impl Database {
         until: UnixMs,
         limit: usize,
     ) -> Result<Vec<(String, Readable)>> {
+        let rows = self.waking_cells(DELIVERY_COLUMNS, lane, action, until, limit)?;
+        Ok(rows.into_iter().map(|mut row| delivery_row(&mut row)).collect())
+    }
+
+    /// Deliveries of an action that are due, as [`Database::waking`] with their requests.
+    pub fn due(&self, action: &Slug, now: UnixMs, limit: usize) -> Result<Vec<(String, Readable<DueRow>)>> {
+        let columns = format!("{DELIVERY_COLUMNS}, request");
+        let due = |mut row: Row| {
+            let (id, read) = delivery_row(&mut row);
+            let with_request = |delivery| {
+                let request = row.text().map_err(|_| Unreadable::Request)?;
+                Ok((delivery, request))
+            };
+            (id, read.and_then(with_request))
+        };
+        let rows = self.waking_cells(&columns, Lane::Scheduled, action, now, limit)?;
+        Ok(rows.into_iter().map(due).collect())
+    }
+
+    fn waking_cells(
+        &self,
+        columns: &str,
+        lane: Lane,
+        action: &Slug,
+        until: UnixMs,
+        limit: usize,
+    ) -> Result<Vec<Row>> {
         let sql = format!(
-            "SELECT {DELIVERY_COLUMNS} FROM deliveries
+            "SELECT {columns} FROM deliveries
              WHERE lane = ? AND action = ? AND wakes_at <= ? ORDER BY wakes_at LIMIT ?"
         );
         let bindings = vec![lane_number(lane), action.as_str().into(), time(until), number(limit as u64)];
-        Ok(self.rows(&sql, bindings)?.into_iter().map(|mut row| delivery_row(&mut row)).collect())
+        self.rows(&sql, bindings)
     }
 
     /// When the first delivery of a lane and action wakes.
@@ -301,8 +328,11 @@ fn open_columns(state: &State) -> (Value, Value) {
     (Lane::of(state).map_or(Value::Null, lane_number), wakes_at.map_or(Value::Null, time))
 }
 
+/// A delivery that is due, and its request as JSON.
+pub type DueRow = (DeliveryRow, String);
+
 /// A row to work on, or why it can't be.
-pub type Readable = std::result::Result<DeliveryRow, Unreadable>;
+pub type Readable<T = DeliveryRow> = std::result::Result<T, Unreadable>;
 
 /// Reads [`DELIVERY_COLUMNS`] as a whole or not at all, with the text of the id.
 fn delivery_row(row: &mut Row) -> (String, Readable) {

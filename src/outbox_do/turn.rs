@@ -98,18 +98,37 @@ impl Outbox {
         Ok(replies)
     }
 
-    /// Does the calls in their order: each part in a transaction of its own, or all in the caller's.
+    /// Does the calls in their order: each part in a transaction of its own, or all in the caller's. Then senders
+    /// get what is due.
     fn do_all(&self, calls: &[TurnCall], alone: bool, now: UnixMs) -> Result<(Vec<Reply>, Moved)> {
         let mut moved = Moved::default();
         let mut replies = Vec::with_capacity(calls.len());
-        for call in calls {
+        // Senders that ask for more to do: where their replies are, and how much time they have left.
+        let mut askers = Vec::new();
+        for (place, call) in calls.iter().enumerate() {
             replies.push(match call {
                 TurnCall::Accept(accept) => Reply::Accept(self.do_accept(accept, alone, now, &mut moved)?),
                 TurnCall::Settle(settle) => match self.do_settle(settle, alone, now, &mut moved)? {
-                    Some(reply) => Reply::Settle(reply),
+                    Some(reply) => {
+                        if settle.budget_ms > 0 && reply.ignored.is_none() && reply.work.is_none() {
+                            askers.push((place, settle.budget_ms));
+                        }
+                        Reply::Settle(reply)
+                    }
                     None => Reply::Failed,
                 },
             });
+        }
+        // A part by itself: what can't be given shall not undo what has ended.
+        for askers in askers.chunks(if alone { 1 } else { askers.len().max(1) }) {
+            let budgets_ms: Vec<u64> = askers.iter().map(|(_, budget_ms)| *budget_ms).collect();
+            let given = self.part(alone, "due work", || self.due_work(&budgets_ms, now))?;
+            for ((place, _), work) in askers.iter().zip(given.unwrap_or_default()) {
+                moved.wake_after(work.as_ref(), now);
+                if let Reply::Settle(reply) = &mut replies[*place] {
+                    reply.work = work;
+                }
+            }
         }
         Ok((replies, moved))
     }
@@ -122,17 +141,12 @@ impl Outbox {
         moved: &mut Moved,
     ) -> Result<Option<SettleReply>> {
         let id = settle.delivery.to_string();
-        let Some((mut reply, settled)) = self.part(alone, &id, || self.settle_rows(settle, now))? else {
+        let Some((reply, settled)) = self.part(alone, &id, || self.settle_rows(settle, now))? else {
             return Ok(None);
         };
         moved.wake(settled.wakes_at);
         moved.made_room |= settled.made_room;
         moved.settled |= settled.settled;
-        if settled.settled && reply.work.is_none() {
-            // A part by itself: what it can't give shall not undo what has ended.
-            reply.work = self.part(alone, &id, || self.due_work(settle.budget_ms, now))?.flatten();
-            moved.wake_after(reply.work.as_ref(), now);
-        }
         Ok(Some(reply))
     }
 
