@@ -28,7 +28,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// The authentication of one action. It names its secret; the value comes in at [`apply`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "Stored")]
 pub enum Auth {
     /// Nothing is added.
     #[default]
@@ -90,6 +90,68 @@ pub enum KeyLocation {
     Header,
     /// A parameter appended to the URL's query.
     Query,
+}
+
+/// An [`Auth`] as it is stored, of whatever type. What serde makes of a tagged enum keeps all fields aside until it
+/// knows the tag, and is a dozen times as much code.
+#[derive(Deserialize)]
+struct Stored {
+    r#type: Type,
+    secret: Option<Slug>,
+    versions: Option<Vec<HubspotVersion>>,
+    location: Option<KeyLocation>,
+    name: Option<String>,
+    username: Option<String>,
+    token_url: Option<String>,
+    client_id: Option<String>,
+    scope: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Type {
+    None,
+    HubspotSignature,
+    StandardWebhooks,
+    ApiKey,
+    Bearer,
+    Basic,
+    Oauth2ClientCredentials,
+}
+
+/// A field that its type needs isn't there.
+#[derive(Debug, thiserror::Error)]
+#[error("missing field `{0}`")]
+struct Missing(&'static str);
+
+impl TryFrom<Stored> for Auth {
+    type Error = Missing;
+
+    fn try_from(stored: Stored) -> Result<Self, Missing> {
+        let Stored { r#type, secret, versions, location, name, username, token_url, client_id, scope } =
+            stored;
+        let secret = || secret.ok_or(Missing("secret"));
+        Ok(match r#type {
+            Type::None => Self::None,
+            Type::HubspotSignature => {
+                Self::HubspotSignature { secret: secret()?, versions: versions.ok_or(Missing("versions"))? }
+            }
+            Type::StandardWebhooks => Self::StandardWebhooks { secret: secret()? },
+            Type::ApiKey => Self::ApiKey {
+                location: location.ok_or(Missing("location"))?,
+                name: name.ok_or(Missing("name"))?,
+                secret: secret()?,
+            },
+            Type::Bearer => Self::Bearer { secret: secret()? },
+            Type::Basic => Self::Basic { username: username.ok_or(Missing("username"))?, secret: secret()? },
+            Type::Oauth2ClientCredentials => Self::Oauth2ClientCredentials(Box::new(ClientCredentials {
+                token_url: token_url.ok_or(Missing("token_url"))?,
+                client_id: client_id.ok_or(Missing("client_id"))?,
+                secret: secret()?,
+                scope,
+            })),
+        })
+    }
 }
 
 impl Auth {
@@ -495,7 +557,16 @@ mod tests {
         for (auth, json) in cases {
             assert_eq!(serde_json::to_string(&auth).unwrap(), json);
             assert_eq!(serde_json::from_str::<Auth>(json).unwrap(), auth);
+            // Each field that is there is needed.
+            let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap();
+            for field in whole.keys() {
+                let mut less = whole.clone();
+                less.shift_remove(field);
+                let error = serde_json::from_value::<Auth>(less.into()).unwrap_err().to_string();
+                assert!(error.contains(&format!("missing field `{field}`")), "{error}");
+            }
         }
+        assert!(serde_json::from_str::<Auth>(r#"{"type":"kerberos"}"#).is_err());
     }
 
     #[test]

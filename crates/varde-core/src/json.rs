@@ -19,7 +19,7 @@ use core::cell::Cell;
 use core::fmt;
 
 use serde::Serialize;
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 pub use walk::{Fields, Mistakes, Node, Path};
@@ -91,6 +91,16 @@ impl ParseError {
             Self::DuplicateKey { .. } => "duplicate_key",
         }
     }
+}
+
+/// Reads a text, of what we have written ourselves most often. It goes by bytes, as messages do: the readers of all
+/// types are much of the Worker, and are compiled for one kind of source that way.
+///
+/// # Errors
+///
+/// When it isn't what it should be.
+pub fn from_text<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    serde_json::from_slice(text.as_bytes())
 }
 
 /// Parses what a caller of ours sent: at most [`MAX_DEPTH`] deep, no key twice in an object.

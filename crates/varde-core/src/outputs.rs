@@ -131,7 +131,7 @@ impl OutputType {
             (kind, value) if kind.includes(value) => Some(value.clone()),
             (Self::String, Value::Number(_) | Value::Bool(_)) => Some(Value::String(value.to_string())),
             (Self::Number | Self::Boolean, Value::String(text)) => {
-                serde_json::from_str(text).ok().filter(|value| self.includes(value))
+                json::from_text(text).ok().filter(|value| self.includes(value))
             }
             _ => None,
         }

@@ -6,6 +6,8 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::json;
+
 /// What of a stored delivery or enrollment can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
@@ -52,7 +54,7 @@ impl Unreadable {
     /// # Errors
     /// This reason, when the text isn't what it should be.
     pub fn unless<T: DeserializeOwned>(self, text: &str) -> Result<T, Self> {
-        serde_json::from_str(text).map_err(|_| self)
+        json::from_text(text).map_err(|_| self)
     }
 }
 

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::moment;
-use crate::json::{Mistake, Node};
+use crate::json::{self, Mistake, Node};
 use crate::outputs::{MAX_POINTER, is_pointer};
 use crate::record::{EnrollmentInput, MAX_ID};
 
@@ -156,7 +156,7 @@ fn scalar_text(found: &Value) -> Option<String> {
 fn number(found: &Value) -> Option<Value> {
     match found {
         Value::Number(_) => Some(found.clone()),
-        Value::String(text) => serde_json::from_str(text.trim()).ok().filter(Value::is_number),
+        Value::String(text) => json::from_text(text.trim()).ok().filter(Value::is_number),
         _ => None,
     }
 }
@@ -282,7 +282,7 @@ impl Published<'_> {
         let inputs: Vec<_> =
             events.iter().filter_map(|(place, event)| self.read(place, event, &mut outcome)).collect();
         let Reading { mut mistakes, no_match } = outcome;
-        mistakes.truncate(crate::json::MAX_MISTAKES);
+        mistakes.truncate(json::MAX_MISTAKES);
         if no_match {
             Err(Unmappable::NoMatch { mistakes })
         } else if !mistakes.is_empty() || inputs.len() != events.len() {

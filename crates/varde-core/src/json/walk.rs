@@ -266,24 +266,36 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Reads a field that must be there.
     pub fn need<T>(&self, name: &'a str, read: impl FnOnce(Node<'a>) -> Option<T>) -> Option<T> {
-        let Some(value) = self.members.get(name) else {
-            self.node.mistake_at(name, "is required");
-            return None;
-        };
-        read(self.node.child(value, Step::Key(name)))
+        self.required(name).and_then(read)
     }
 
     /// Reads a field that may be absent: `Some(None)` then.
     pub fn maybe<T>(&self, name: &'a str, read: impl FnOnce(Node<'a>) -> Option<T>) -> Option<Option<T>> {
-        match self.members.get(name) {
+        match self.field(name) {
             None => Some(None),
-            Some(value) => read(self.node.child(value, Step::Key(name))).map(Some),
+            Some(node) => read(node).map(Some),
         }
     }
 
     /// Reads a field that has a default.
     pub fn or<T>(&self, name: &'a str, default: T, read: impl FnOnce(Node<'a>) -> Option<T>) -> Option<T> {
         self.maybe(name, read).map(|value| value.unwrap_or(default))
+    }
+
+    // The two that follow are compiled once, and not in each of the many readers.
+
+    #[inline(never)]
+    fn field(&self, name: &'a str) -> Option<Node<'a>> {
+        self.members.get(name).map(|value| self.node.child(value, Step::Key(name)))
+    }
+
+    #[inline(never)]
+    fn required(&self, name: &'a str) -> Option<Node<'a>> {
+        let field = self.field(name);
+        if field.is_none() {
+            self.node.mistake_at(name, "is required");
+        }
+        field
     }
 }
 
