@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::Value;
+use varde_core::json;
 use varde_core::time::UnixMs;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -65,26 +66,22 @@ impl Database {
     /// # Errors
     /// When SQLite refuses it.
     pub fn rows(&self, sql: &str, bindings: Vec<Value>) -> worker::Result<Vec<Row>> {
-        let bindings = serde_json::to_string(&Value::Array(bindings))?;
-        if metering::statement_fails(&bindings) {
-            return Err(worker::Error::from("asked to fail"));
-        }
-        let rows = self.execute(sql, &bindings)?;
+        let rows = self.execute(sql, &Bound::to(bindings)?)?;
         Ok(rows.into_iter().map(|cells| Row { cells: cells.into_iter() }).collect())
     }
 
     #[cfg(not(feature = "testing"))]
-    fn execute(&self, sql: &str, bindings: &str) -> worker::Result<Vec<Vec<Value>>> {
-        match platform::execute(self.sql.as_ref(), sql, bindings)? {
-            Some(rows) => Ok(serde_json::from_str(&rows)?),
+    fn execute(&self, sql: &str, bound: &Bound) -> worker::Result<Vec<Vec<Value>>> {
+        match platform::execute(self.sql.as_ref(), sql, &bound.text, bound.texts)? {
+            Some(rows) => Ok(json::from_text(&rows)?),
             None => Ok(Vec::new()),
         }
     }
 
     #[cfg(feature = "testing")]
-    fn execute(&self, sql: &str, bindings: &str) -> worker::Result<Vec<Vec<Value>>> {
-        let counted = platform::execute_counted(self.sql.as_ref(), sql, bindings)?;
-        let (read, written, rows) = serde_json::from_str(&counted)?;
+    fn execute(&self, sql: &str, bound: &Bound) -> worker::Result<Vec<Vec<Value>>> {
+        let counted = platform::execute_counted(self.sql.as_ref(), sql, &bound.text, bound.texts)?;
+        let (read, written, rows) = json::from_text(&counted)?;
         metering::sql(read, written);
         Ok(rows)
     }
@@ -94,7 +91,28 @@ impl Database {
     /// # Errors
     /// When SQLite refuses it.
     pub fn run(&self, sql: &str, bindings: Vec<Value>) -> worker::Result<()> {
-        self.rows(sql, bindings).map(drop)
+        self.writes(sql, bindings).map(drop)
+    }
+
+    /// Runs a statement for its effect: whether it had one.
+    ///
+    /// # Errors
+    /// When SQLite refuses it.
+    pub fn writes(&self, sql: &str, bindings: Vec<Value>) -> worker::Result<bool> {
+        Ok(self.write(sql, &Bound::to(bindings)?)? > 0)
+    }
+
+    #[cfg(not(feature = "testing"))]
+    fn write(&self, sql: &str, bound: &Bound) -> worker::Result<u32> {
+        Ok(platform::write(self.sql.as_ref(), sql, &bound.text, bound.texts)?)
+    }
+
+    #[cfg(feature = "testing")]
+    fn write(&self, sql: &str, bound: &Bound) -> worker::Result<u64> {
+        let counted = platform::execute_counted(self.sql.as_ref(), sql, &bound.text, bound.texts)?;
+        let (read, written, _): (_, _, Value) = json::from_text(&counted)?;
+        metering::sql(read, written);
+        Ok(written)
     }
 
     /// A value of the `meta` table.
@@ -112,6 +130,42 @@ impl Database {
     /// When SQLite refuses it.
     pub fn set_meta(&self, key: &str, value: &str) -> worker::Result<()> {
         self.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", vec![key.into(), value.into()])
+    }
+}
+
+/// What a statement is bound to, as `platform.mjs` reads it: long texts as they are, and behind them the cells as a
+/// JSON array, in which `[length]` stands for the next one of them.
+struct Bound {
+    text: String,
+    /// Length of all the texts together, in UTF-16.
+    texts: u32,
+}
+
+/// Shorter ones cost less within the array.
+const LONG_TEXT_BYTES: usize = 100;
+
+impl Bound {
+    fn to(bindings: Vec<Value>) -> worker::Result<Self> {
+        let mut bound = Self { text: String::new(), texts: 0 };
+        let cells = bindings.into_iter().map(|cell| bound.take_out(cell)).collect();
+        bound.text += &serde_json::to_string(&Value::Array(cells))?;
+        if metering::statement_fails(&bound.text) {
+            return Err(worker::Error::from("asked to fail"));
+        }
+        Ok(bound)
+    }
+
+    fn take_out(&mut self, cell: Value) -> Value {
+        match cell {
+            Value::String(text) if text.len() >= LONG_TEXT_BYTES => {
+                let length =
+                    if text.is_ascii() { text.len() } else { text.chars().map(char::len_utf16).sum() };
+                self.texts += length as u32;
+                self.text += &text;
+                Value::Array(vec![length.into()])
+            }
+            other => other,
+        }
     }
 }
 
@@ -203,33 +257,35 @@ extern "C" {
 /// # Errors
 /// `work`'s own, or the transaction's. A panic is an error, too, so that it goes no further than what it spoils.
 pub fn atomically<T>(storage: &Storage, work: impl FnOnce() -> worker::Result<T>) -> worker::Result<T> {
-    let mut state = (Some(work), None);
+    let (mut work, mut value) = (Some(work), None);
+    in_transaction(storage, &mut || {
+        let work = work.take().ok_or_else(|| worker::Error::from("the runtime ran a transaction twice"))?;
+        value = Some(work()?);
+        Ok(())
+    })?;
+    value.ok_or_else(|| worker::Error::from("the runtime didn't run the transaction"))
+}
+
+/// All of [`atomically`] that doesn't depend on what the work gives.
+fn in_transaction(storage: &Storage, work: &mut dyn FnMut() -> worker::Result<()>) -> worker::Result<()> {
+    let mut failure = None;
     let storage: &Transactional = storage.as_raw().unchecked_ref();
-    // The outcome is written after the work, whatever becomes of that.
-    let mut held = AssertUnwindSafe(&mut state);
+    // What failed is written down after the work, whatever becomes of that.
+    let mut held = AssertUnwindSafe((work, &mut failure));
     let transaction = storage.transaction_sync(&mut move || {
-        let (work, outcome) = &mut **held;
-        let work = work.take().ok_or_else(|| JsValue::from_str("the runtime ran a transaction twice"))?;
+        let (work, failure) = &mut *held;
         // Nothing that the work has touched is looked at after a panic but what the caller rebuilds.
         let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(worker::Error::from("panic")));
-        match done {
-            Ok(value) => {
-                *outcome = Some(Ok(value));
-                Ok(JsValue::UNDEFINED)
-            }
-            Err(error) => {
-                let thrown = JsValue::from_str(&error.to_string());
-                *outcome = Some(Err(error));
-                // The throw is what rolls it back.
-                Err(thrown)
-            }
-        }
+        done.map(|()| JsValue::UNDEFINED).map_err(|error| {
+            let thrown = JsValue::from_str(&error.to_string());
+            **failure = Some(error);
+            // The throw is what rolls it back.
+            thrown
+        })
     });
-    match (state.1, transaction) {
-        (Some(Err(error)), _) => Err(error),
-        (_, Err(error)) => Err(worker::Error::from(error)),
-        (Some(Ok(value)), Ok(_)) => Ok(value),
-        (None, Ok(_)) => Err(worker::Error::from("the runtime didn't run the transaction")),
+    match failure {
+        Some(error) => Err(error),
+        None => transaction.map(drop).map_err(worker::Error::from),
     }
 }
 
@@ -242,6 +298,16 @@ mod tests {
     #[test]
     fn a_number_is_one_for_javascript() {
         assert_eq!((number(5), number(u64::MAX)), (json!(5), json!(9_007_199_254_740_991_u64)));
+    }
+
+    #[test]
+    fn long_texts_stand_before_the_array() {
+        let (ascii, wide) = ("\"".repeat(LONG_TEXT_BYTES), "é🏔".repeat(LONG_TEXT_BYTES));
+        let bound = Bound::to(vec![json!(1), json!(ascii), json!("\"é"), json!(null), json!(wide)]).unwrap();
+        assert_eq!(bound.text, format!("{ascii}{wide}[1,[100],\"\\\"é\",null,[300]]"));
+        assert_eq!(bound.texts, 400);
+        let bound = Bound::to(vec![json!("a")]).unwrap();
+        assert_eq!((bound.text.as_str(), bound.texts), ("[\"a\"]", 0));
     }
 
     #[test]

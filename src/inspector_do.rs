@@ -12,6 +12,7 @@ mod schema;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use varde_core::json;
 use varde_core::time::{DAY_MS, MINUTE_MS, UnixMs};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
@@ -186,7 +187,7 @@ fn last_number(database: &Database) -> Result<u64> {
 
 fn standing(database: &Database) -> Result<Standing> {
     let stored = database.meta("standing")?;
-    Ok(stored.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default())
+    Ok(stored.map(|text| json::from_text(&text)).transpose()?.unwrap_or_default())
 }
 
 fn touch(database: &Database, now: UnixMs) -> Result<()> {

@@ -99,9 +99,15 @@ class Bag {
 }
 
 /** Tells the outbox `name` something, and brings along what is left for it: the reply to the message. */
-export function tell(env, name, message) {
+export async function tell(env, name, message) {
+  const [reply] = await tellTogether(env, name, [message.slice()]);
+  return reply;
+}
+
+/** The same with several messages, which are the caller's own: the replies. */
+export function tellTogether(env, name, messages) {
   // What has failed goes with the one who sees to it: it shall hold up nobody who waits for a reply.
-  return bring(env, name, bags.get(name), ({ failed }) => !failed, message.slice());
+  return bring(env, name, bags.get(name), ({ failed }) => !failed, messages);
 }
 
 /**
@@ -140,17 +146,15 @@ async function seeTo(env, name, bag, own) {
   if (!own.stored) throw new Error("a settle could not be stored");
 }
 
-/** One journey, with what is in the bag and `wanted`, and with `own`, where there is one. The reply to that. */
-async function bring(env, name, bag, wanted, own) {
+/** One journey, with what is in the bag and `wanted`, and with `own` messages. The replies to those. */
+async function bring(env, name, bag, wanted, own = []) {
   const riders = bag?.take(wanted) ?? [];
-  const messages = riders.map(({ message }) => message);
   // Last, so that an accept finds the room that settles make.
-  if (own !== undefined) messages.push(own);
+  const messages = [...riders.map(({ message }) => message), ...own];
   try {
     const replies = await env.OUTBOX.getByName(name).tell(messages);
-    const reply = own !== undefined ? replies.pop() : undefined;
-    bag?.arrived(riders, replies);
-    return reply;
+    bag?.arrived(riders, replies.splice(0, riders.length));
+    return replies;
   } catch (error) {
     bag?.failed(riders);
     throw error;
@@ -158,7 +162,8 @@ async function bring(env, name, bag, wanted, own) {
 }
 
 async function bringAlone(env, name, message) {
-  if (!isStored(await bring(env, name, undefined, undefined, message))) throw new Error("a settle could not be stored");
+  const [reply] = await bring(env, name, undefined, undefined, [message]);
+  if (!isStored(reply)) throw new Error("a settle could not be stored");
 }
 
 /** A reply of `null` says that nothing was stored. */

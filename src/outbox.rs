@@ -36,9 +36,28 @@ pub async fn tell<Reply: DeserializeOwned>(env: &Env, name: &str, call: &TurnCal
         return Err(out_of_reach());
     }
     metering::object_call();
-    let reply = platform::tell(env.as_ref(), name, &serde_json::to_vec(call)?).await?;
-    let reply: Option<Reply> = serde_json::from_slice(&reply)?;
+    reply_of(&platform::tell(env.as_ref(), name, &serde_json::to_vec(call)?).await?)
+}
+
+/// What a reply says.
+///
+/// # Errors
+/// When what was told couldn't be stored.
+pub fn reply_of<Reply: DeserializeOwned>(reply: &[u8]) -> Result<Reply> {
+    let reply: Option<Reply> = serde_json::from_slice(reply)?;
     reply.ok_or_else(|| Error::from("it could not be stored"))
+}
+
+/// Tells the outbox `name` several things at once, as JSON: the replies, `null` for what couldn't be stored.
+///
+/// # Errors
+/// When it can't be reached or fails.
+pub async fn tell_together(env: &Env, name: &str, calls: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
+    if metering::outbox_is_down() {
+        return Err(out_of_reach());
+    }
+    metering::object_call();
+    Ok(platform::tell_together(env.as_ref(), name, calls).await?)
 }
 
 /// Leaves a settle that asks for nothing: whoever tells that outbox something next brings it. When it is another

@@ -1,17 +1,32 @@
 // What the Worker asks of the platform for every delivery, in one crossing between wasm and JavaScript each:
 // a crossing costs more than what most of these calls do.
 
-/** Runs a statement. `bindings` is a JSON array; the answer is the rows as JSON, nothing when there are none. */
-export function execute(sql, statement, bindings) {
-  const rows = [...sql.exec(statement, ...JSON.parse(bindings)).raw()];
+/** Runs a statement. The answer is the rows as JSON, nothing when there are none. */
+export function execute(sql, statement, bound, texts) {
+  const rows = [...sql.exec(statement, ...bindings(bound, texts)).raw()];
   return rows.length === 0 ? undefined : JSON.stringify(rows);
 }
 
+/** Runs a statement that gives no rows back: how many it wrote. */
+export function write(sql, statement, bound, texts) {
+  return sql.exec(statement, ...bindings(bound, texts)).rowsWritten;
+}
+
 /** As `execute`, with what it read and wrote before the rows. */
-export function executeCounted(sql, statement, bindings) {
-  const cursor = sql.exec(statement, ...JSON.parse(bindings));
+export function executeCounted(sql, statement, bound, texts) {
+  const cursor = sql.exec(statement, ...bindings(bound, texts));
   const rows = [...cursor.raw()];
   return JSON.stringify([cursor.rowsRead, cursor.rowsWritten, rows]);
+}
+
+/**
+ * What a statement is bound to: after long texts, `texts` characters in all, a JSON array, in which `[length]` stands
+ * for the next one of them. Most of them are JSON themselves, whose every quote would have to be escaped and read.
+ */
+function bindings(bound, texts) {
+  let at = 0;
+  const cells = JSON.parse(texts > 0 ? bound.slice(texts) : bound);
+  return cells.map((cell) => (Array.isArray(cell) ? bound.slice(at, (at += cell[0])) : cell));
 }
 
 /** Tells `answered` what a promise comes to, and which one. */
@@ -47,7 +62,7 @@ export function takeApart({ method, url, headers }) {
   ]);
 }
 
-/** An answer. `headers` is `[[name, value], …]`, in JSON. */
+/** An answer. `headers` is `{name: value}`, in JSON: a list of pairs would cost the runtime an iterator for each. */
 export function respond(status, headers, body) {
   return new Response(body.length > 0 ? body.slice() : null, { status, headers: JSON.parse(headers) });
 }
@@ -63,8 +78,8 @@ export async function call(env, binding, name, message) {
 const encoder = new TextEncoder();
 
 /**
- * Calls an endpoint; the whole of it ends at the deadline. Gives back `[status, headers, truncated]` as a line of JSON,
- * and after it the body.
+ * Calls an endpoint; the whole of it ends at the deadline. `headers` is `{name: value}`, in JSON. Gives back
+ * `[status, headers, truncated]` as a line of JSON, and after it the body.
  */
 export async function callEndpoint(url, method, headers, content, timeoutMs, limit) {
   const response = await fetch(url, {
@@ -77,7 +92,7 @@ export async function callEndpoint(url, method, headers, content, timeoutMs, lim
   });
   const [body, truncated] = await readResponse(response, limit);
   const head = encoder.encode(`${JSON.stringify([response.status, [...response.headers], truncated])}\n`);
-  return concatenate([head, body]);
+  return body.length > 0 ? concatenate([head, body]) : head;
 }
 
 /** The body of an answer, in one go where it is short. What is encoded may be longer than it says. */

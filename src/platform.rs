@@ -1,6 +1,8 @@
 //! The calls of `platform.mjs` and `outbox.mjs`, and the answers of those that have parts.
 
-use js_sys::{Array, Function, Promise};
+use js_sys::{Array, Function, Promise, Uint8Array};
+use serde::Serializer as _;
+use serde::ser::Error as _;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
 use web_sys::{Request, Response};
@@ -9,15 +11,30 @@ use crate::tasks::answer_of;
 
 #[wasm_bindgen(module = "/src/platform.mjs")]
 extern "C" {
-    /// Runs a statement: its rows as JSON, `None` when there are none.
+    /// Runs a statement: its rows as JSON, `None` when there are none. What it is bound to is told in `database.rs`.
     #[cfg(not(feature = "testing"))]
     #[wasm_bindgen(catch)]
-    pub fn execute(sql: &JsValue, statement: &str, bindings: &str) -> Result<Option<String>, JsValue>;
+    pub fn execute(
+        sql: &JsValue,
+        statement: &str,
+        bound: &str,
+        texts: u32,
+    ) -> Result<Option<String>, JsValue>;
+
+    /// Runs a statement that gives no rows back: how many it wrote, index entries counted.
+    #[cfg(not(feature = "testing"))]
+    #[wasm_bindgen(catch)]
+    pub fn write(sql: &JsValue, statement: &str, bound: &str, texts: u32) -> Result<u32, JsValue>;
 
     /// Runs a statement: `[rows read, rows written, rows]` as JSON.
     #[cfg(feature = "testing")]
     #[wasm_bindgen(catch, js_name = executeCounted)]
-    pub fn execute_counted(sql: &JsValue, statement: &str, bindings: &str) -> Result<String, JsValue>;
+    pub fn execute_counted(
+        sql: &JsValue,
+        statement: &str,
+        bound: &str,
+        texts: u32,
+    ) -> Result<String, JsValue>;
 
     #[wasm_bindgen(catch, js_name = call)]
     fn call_raw(env: &JsValue, binding: &str, name: Option<&str>, message: &[u8])
@@ -27,7 +44,7 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = takeApart)]
     pub fn take_apart(request: &Request) -> Result<String, JsValue>;
 
-    /// An answer; `headers` is `[[name, value], …]`, in JSON.
+    /// An answer; `headers` is `{name: value}`, in JSON.
     #[wasm_bindgen(catch)]
     pub fn respond(status: u16, headers: &str, body: &[u8]) -> Result<Response, JsValue>;
 
@@ -61,8 +78,22 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = tell)]
     fn tell_raw(env: &JsValue, name: &str, message: &[u8]) -> Result<Promise, JsValue>;
 
+    #[wasm_bindgen(catch, js_name = tellTogether)]
+    fn tell_together_raw(env: &JsValue, name: &str, messages: &Array) -> Result<Promise, JsValue>;
+
     #[wasm_bindgen(catch, js_name = leave)]
     fn leave_raw(env: &JsValue, name: &str, message: &[u8]) -> Result<Option<Promise>, JsValue>;
+}
+
+/// Headers as the platform takes them: `{name: value}`, in JSON. Each name is there once.
+///
+/// # Errors
+/// Never, as far as texts go.
+pub fn headers_json<Text: AsRef<str>>(headers: &[(Text, Text)]) -> serde_json::Result<String> {
+    let mut json = Vec::with_capacity(256);
+    let pairs = headers.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+    serde_json::Serializer::new(&mut json).collect_map(pairs)?;
+    String::from_utf8(json).map_err(serde_json::Error::custom)
 }
 
 /// Sends a message to the object `name` of a binding, or to a service, which has no name: the status and the
@@ -88,6 +119,16 @@ pub async fn tell(env: &JsValue, name: &str, message: &[u8]) -> Result<Vec<u8>, 
     Ok(bytes_of(&answer_of(&tell_raw(env, name, message)?).await?))
 }
 
+/// Tells the outbox `name` several things at once, with what is left for it: the replies.
+///
+/// # Errors
+/// What the runtime throws when it can't be reached or fails.
+pub async fn tell_together(env: &JsValue, name: &str, messages: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, JsValue> {
+    let messages: Array = messages.iter().map(|message| Uint8Array::from(message.as_slice())).collect();
+    let replies = parts(tell_together_raw(env, name, &messages)?).await?;
+    Ok(replies.iter().map(|reply| bytes_of(&reply)).collect())
+}
+
 /// Leaves a settle that asks for nothing for the outbox `name`: with another request, or until it has arrived.
 ///
 /// # Errors
@@ -99,7 +140,7 @@ pub async fn leave(env: &JsValue, name: &str, message: &[u8]) -> Result<(), JsVa
     }
 }
 
-/// Calls an endpoint. `headers` is `[[name, value], …]`, in JSON. Of the body at most `limit` bytes are read. The
+/// Calls an endpoint. `headers` is `{name: value}`, in JSON. Of the body at most `limit` bytes are read. The
 /// answer is `[status, headers, truncated]` as a line of JSON, and after it the body.
 ///
 /// # Errors

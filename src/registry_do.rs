@@ -59,15 +59,17 @@ impl DurableObject for Registry {
         match serde_json::from_slice(&message) {
             Ok(Lookup::Resolve { workflow, known }) => reply(&self.resolve(&workflow, known, now)?),
             Ok(Lookup::Tokens { known }) => reply(&self.tokens(known)?),
-            Err(_) => self.answer(serde_json::from_slice(&message)?, now),
+            Err(_) => self.answer(&message, now),
         }
     }
 }
 
 impl Registry {
-    fn answer(&self, call: RegistryCall, now: UnixMs) -> Result<Response> {
+    /// What few ask for. Runtimes compile what is called: this is much, and a first enrollment shall not wait for it.
+    #[inline(never)]
+    fn answer(&self, message: &[u8], now: UnixMs) -> Result<Response> {
         use RegistryCall as Call;
-        match call {
+        match serde_json::from_slice(message)? {
             Call::PutWorkflow(put) => reply(&self.put_workflow(&put, now)?),
             Call::ReadWorkflow { workflow } => reply(&self.read_workflow(&workflow)?),
             Call::ListWorkflows(query) => reply(&self.list_workflows(&query)?),

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 use varde_core::inbound::{Trigger, TriggerId};
+use varde_core::json;
 use varde_core::secret::{Secret, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::SECOND_MS;
@@ -145,7 +146,7 @@ fn view_of(snapshot: TriggerSnapshot, config: &Config) -> Result<TriggerView, Di
     let unreadable = |reason: &str| {
         broken(&format!("a stored trigger of `{}` can't be read any more: {reason}", snapshot.workflow))
     };
-    let doc = serde_json::from_str(snapshot.doc.get()).map_err(|error| unreadable(&error.to_string()))?;
+    let doc = json::from_text(snapshot.doc.get()).map_err(|error| unreadable(&error.to_string()))?;
     let trigger = Trigger::parse_stored(&doc)
         .map_err(|mistakes| unreadable(&mistakes.first().map(ToString::to_string).unwrap_or_default()))?;
     let secret = snapshot.secret.as_ref().map(|sealed| opened(sealed, config)).transpose()?;

@@ -73,7 +73,7 @@ impl Call {
     /// When the runtime hands in an URL that can't be parsed.
     pub fn new(request: Request, env: Env, context: Context) -> worker::Result<Self> {
         let config = Config::of(&env);
-        let head: Head = serde_json::from_str(&platform::take_apart(&request)?)?;
+        let head: Head = json::from_text(&platform::take_apart(&request)?)?;
         Ok(Self { url: Url::parse(&head.url)?, request, head, env, context, config })
     }
 

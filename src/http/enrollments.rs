@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use futures_util::FutureExt as _;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use varde_core::ids::{EnrollmentId, shard_of};
@@ -25,7 +26,7 @@ use crate::outbox_do::protocol::{
     Accept, AcceptReply, Accepted, Home, NewEnrollment, OutboxCall, Plan, Terms, TurnCall,
 };
 use crate::sender::{Errand, Sender, Story, expect_more_work};
-use crate::{ambient, log, outbox, plan};
+use crate::{ambient, log, outbox, plan, sender};
 
 /// Most enrollments in one batch.
 const MAX_BATCH: usize = 100;
@@ -226,7 +227,8 @@ async fn accept_all(call: &Call, view: &Rc<WorkflowView>, incoming: Vec<Incoming
             // Who hung up needs no answer.
             drop(done.send(results));
             if !errands.is_empty() {
-                Sender::new(intake.env, intake.config, intake.home).run(errands).await;
+                sender::let_the_answer_go_first().await;
+                Sender::new(intake.env, intake.config, intake.home).run(errands).boxed_local().await;
             }
         });
         accepts.push(results);

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use varde_core::ids::{DeliveryId, ReplayId};
+use varde_core::json;
 use varde_core::outputs::Outputs;
 use varde_core::record::EnrollmentInput;
 use varde_core::replay::{BulkReplay, Counts, Order, Phase, Progress, Rendering};
@@ -64,8 +65,8 @@ async fn render_again(call: &Call, view: &WorkflowView, of: DeliveryId) -> Resul
         let detail = format!("the workflow has no action `{}` any more", story.action);
         Problem::conflict("workflow_changed", detail)
     })?;
-    let input: EnrollmentInput = serde_json::from_str(story.input.get())?;
-    let outputs: Outputs = serde_json::from_str(story.outputs.get())?;
+    let input: EnrollmentInput = json::from_text(story.input.get())?;
+    let outputs: Outputs = json::from_text(story.outputs.get())?;
     let rule = call.config.url_rule;
     Ok(plan::plan(&view.workflow, action, &input, &outputs, ambient::now(), rule)?.0)
 }

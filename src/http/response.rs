@@ -57,7 +57,7 @@ impl Response {
     /// # Errors
     /// When it takes the status or a header for malformed.
     pub fn into_raw(self) -> Result<web_sys::Response, Problem> {
-        let headers = serde_json::to_string(&self.headers)?;
+        let headers = platform::headers_json(&self.headers)?;
         platform::respond(self.status, &headers, &self.body)
             .map_err(|error| Problem::from(worker::Error::from(error)))
     }

@@ -106,7 +106,7 @@ async fn events(call: &mut Call, workflow: &str, trigger: &str) -> Result<Respon
         .map_err(|_| unreachable_events())?;
     let mut taken = Vec::new();
     for event in &kept {
-        let KeptEvent { event, .. } = serde_json::from_str(event.get())?;
+        let KeptEvent { event, .. } = json::from_text(event.get())?;
         let text = event.body.whole_text().filter(|_| event.reason.is_none());
         taken.extend(text.and_then(|text| json::parse_foreign(text.as_bytes()).ok()));
     }
@@ -215,7 +215,7 @@ fn id_of(trigger: &str) -> Result<TriggerId, Problem> {
 
 /// The state in a stored document.
 fn state_of(stored: &StoredTrigger) -> Result<State, Problem> {
-    let doc: Value = serde_json::from_str(stored.doc.get())?;
+    let doc: Value = json::from_text(stored.doc.get())?;
     let published = doc.get("state").and_then(Value::as_str) == Some("published");
     Ok(if published { State::Published } else { State::Listening })
 }
@@ -238,7 +238,7 @@ fn show(call: &Call, stored: &StoredTrigger) -> Result<Map<String, Value>, Probl
 }
 
 fn shown(origin: &str, stored: &StoredTrigger) -> Result<Map<String, Value>, Problem> {
-    let mut doc: Map<String, Value> = serde_json::from_str(stored.doc.get())?;
+    let mut doc: Map<String, Value> = json::from_text(stored.doc.get())?;
     let mut shown = Map::new();
     shown.insert("id".to_owned(), json!(stored.id));
     shown.insert("workflow".to_owned(), json!(stored.workflow));

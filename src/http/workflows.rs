@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 use varde_core::auth::Auth;
-use varde_core::json::Mistake;
+use varde_core::json::{self, Mistake};
 use varde_core::secret::{Sealed, StoredSecret};
 use varde_core::signature::standard_webhooks::Key;
 use varde_core::slug::Slug;
@@ -247,7 +247,7 @@ fn refusals(workflow: &Workflow, missing_secrets: &[Slug], shards: Option<u8>) -
 
 /// The document with what the registry knows of it.
 fn show(stored: &StoredWorkflow) -> Result<Map<String, Value>, Problem> {
-    let doc: Map<String, Value> = serde_json::from_str(stored.doc.get())?;
+    let doc: Map<String, Value> = json::from_text(stored.doc.get())?;
     let mut shown = Map::new();
     shown.insert("id".to_owned(), json!(stored.id));
     shown.extend(doc);

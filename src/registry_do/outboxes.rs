@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use varde_core::controls::Controls;
+use varde_core::json;
 use varde_core::slug::Slug;
 use varde_core::time::{DAY_MS, UnixMs};
 use worker::Result;
@@ -35,7 +36,7 @@ impl Registry {
         let sql = "SELECT controls FROM tombstones WHERE uid = ?";
         let rows = self.database()?.rows(sql, vec![home.uid.as_str().into()])?;
         match rows.into_iter().next() {
-            Some(mut row) => Ok(serde_json::from_str(&row.text()?)?),
+            Some(mut row) => Ok(json::from_text(&row.text()?)?),
             None => Ok(Controls { version: 1, closed: true, ..Controls::default() }),
         }
     }
@@ -70,7 +71,7 @@ impl Registry {
         let database = self.database()?;
         let (uid, shard) = match database.meta("swept_to")? {
             None => (String::new(), 0),
-            Some(text) => serde_json::from_str(&text)?,
+            Some(text) => json::from_text(&text)?,
         };
         let mut swept = self.outboxes_where("(o.uid, o.shard) > (?, ?)", &uid, shard, SWEPT_AT_ONCE)?;
         let room = SWEPT_AT_ONCE - swept.len();
@@ -132,5 +133,5 @@ impl Registry {
 fn swept(mut row: Row) -> Result<Swept> {
     let (uid, shard) = (row.text()?, row.number()? as u8);
     let home = Home { workflow: parse_slug(&row.text()?)?, uid, shard };
-    Ok(Swept { home, controls: serde_json::from_str(&row.text()?)?, replays: Vec::new() })
+    Ok(Swept { home, controls: json::from_text(&row.text()?)?, replays: Vec::new() })
 }

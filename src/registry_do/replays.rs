@@ -2,6 +2,7 @@
 //! them must have heard of, and who they are.
 
 use varde_core::ids::ReplayId;
+use varde_core::json;
 use varde_core::replay::BulkReplay;
 use varde_core::slug::Slug;
 use varde_core::time::{DAY_MS, UnixMs};
@@ -82,8 +83,8 @@ impl Registry {
         let read = |mut row: Row| {
             Ok(StoredReplay {
                 uid: row.text()?,
-                bulk: serde_json::from_str(&row.text()?)?,
-                shards: serde_json::from_str(&row.text()?)?,
+                bulk: json::from_text(&row.text()?)?,
+                shards: json::from_text(&row.text()?)?,
                 created_at: UnixMs(row.number()?),
             })
         };

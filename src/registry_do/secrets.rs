@@ -1,6 +1,7 @@
 //! Secrets, sealed: the registry never sees a value.
 
 use serde_json::Value;
+use varde_core::json;
 use varde_core::secret::{HostPattern, Sealed, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
@@ -80,7 +81,7 @@ impl Registry {
             vec![query.after.as_deref().unwrap_or_default().into(), number(query.limit as u64 + 1)];
         let mut items = Vec::new();
         for mut row in self.database()?.rows(sql, bindings)? {
-            items.push(view(&serde_json::from_str(&row.text()?)?, now));
+            items.push(view(&json::from_text(&row.text()?)?, now));
         }
         Ok(Page::cut(items, query.limit, |secret| secret.name.to_string()))
     }
@@ -94,14 +95,14 @@ impl Registry {
     pub(super) fn secret(&self, name: &Slug) -> Result<Option<StoredSecret<Sealed>>> {
         let rows =
             self.database()?.rows("SELECT stored FROM secrets WHERE name = ?", vec![name.as_str().into()])?;
-        rows.into_iter().next().map(|mut row| Ok(serde_json::from_str(&row.text()?)?)).transpose()
+        rows.into_iter().next().map(|mut row| Ok(json::from_text(&row.text()?)?)).transpose()
     }
 
     /// Drops values that no longer count. Workers needn't hear of it: they look at the time themselves.
     pub(super) fn advance_secrets(&self, now: UnixMs, limit: u64) -> Result<()> {
         let sql = "SELECT stored FROM secrets WHERE changes_at <= ? LIMIT ?";
         for mut row in self.database()?.rows(sql, vec![number(now.0), number(limit)])? {
-            let mut stored: StoredSecret<Sealed> = serde_json::from_str(&row.text()?)?;
+            let mut stored: StoredSecret<Sealed> = json::from_text(&row.text()?)?;
             stored.advance(now);
             self.save_secret(&stored)?;
         }

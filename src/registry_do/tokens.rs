@@ -1,5 +1,6 @@
 //! API tokens: hashes with scopes.
 
+use varde_core::json;
 use varde_core::time::UnixMs;
 use varde_core::token::{Scope, TokenHash};
 use worker::{Error, Result};
@@ -21,7 +22,7 @@ impl Registry {
         let mut tokens = Vec::new();
         for mut row in self.database()?.rows("SELECT hash, scopes FROM tokens", vec![])? {
             let hash: TokenHash = row.text()?.parse().map_err(|_| Error::from("a token has no hash"))?;
-            let scopes: Vec<Scope> = serde_json::from_str(&row.text()?)?;
+            let scopes: Vec<Scope> = json::from_text(&row.text()?)?;
             tokens.push((hash, scopes));
         }
         Ok(Tokens::Changed { as_of, changed_at, tokens })
@@ -90,7 +91,7 @@ fn token_view(mut row: Row) -> Result<TokenView> {
     Ok(TokenView {
         id: row.text()?,
         name: row.optional_text()?,
-        scopes: serde_json::from_str(&row.text()?)?,
+        scopes: json::from_text(&row.text()?)?,
         created_at: UnixMs(row.number()?),
     })
 }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use varde_core::inbound::TriggerId;
+use varde_core::json;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
 use worker::{Error, Response, Result};
@@ -212,7 +213,7 @@ impl Registry {
         rows.into_iter()
             .map(|mut row| {
                 let workflow = parse_slug(&row.text()?)?;
-                let Named { name, verify } = serde_json::from_str(&row.text()?)?;
+                let Named { name, verify } = json::from_text(&row.text()?)?;
                 Ok((TriggerName { workflow, name }, verify.kind))
             })
             .collect()

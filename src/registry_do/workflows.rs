@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use varde_core::controls::Controls;
+use varde_core::json;
 use varde_core::secret::{Sealed, StoredSecret};
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
@@ -212,7 +213,7 @@ impl Registry {
         let mut naming = Vec::new();
         for mut row in rows {
             let (slug, outline) = (row.text()?, row.text()?);
-            let outline: Outline = serde_json::from_str(&outline)?;
+            let outline: Outline = json::from_text(&outline)?;
             if outline.secrets.contains(secret) {
                 naming.push(parse_slug(&slug)?);
             }
@@ -224,7 +225,7 @@ impl Registry {
     pub(super) fn workflows_with_key(&self, secret: &Slug) -> Result<Vec<Slug>> {
         let mut signing = Vec::new();
         for slug in self.workflows_with(secret)? {
-            let Signing { actions } = serde_json::from_str(self.doc(&slug)?.get())?;
+            let Signing { actions } = json::from_text(self.doc(&slug)?.get())?;
             if actions.iter().any(|action| action.auth.signs_with(secret)) {
                 signing.push(slug);
             }
@@ -282,10 +283,10 @@ fn workflow_row(mut row: Row) -> Result<WorkflowRow> {
         uid: row.text()?,
         version: row.number()?,
         revision: row.number()?,
-        outline: serde_json::from_str(&row.text()?)?,
+        outline: json::from_text(&row.text()?)?,
         standing: Standing {
-            controls: serde_json::from_str(&row.text()?)?,
-            closing: row.optional_text()?.map(|text| serde_json::from_str::<Term>(&text)).transpose()?,
+            controls: json::from_text(&row.text()?)?,
+            closing: row.optional_text()?.map(|text| json::from_text::<Term>(&text)).transpose()?,
         },
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use futures_util::FutureExt as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use varde_core::auth::{self, ApplyError, AttemptStamp, Auth};
@@ -96,7 +97,8 @@ impl Trial<'_> {
         let mut used: Vec<Rc<Token>> = Vec::new();
         loop {
             if let (Auth::Oauth2ClientCredentials(client), Some(secret)) = (self.auth, in_force) {
-                match tokens.token(client, secret, used.last(), deadline, self.rule).await? {
+                let token = tokens.token(client, secret, used.last(), deadline, self.rule).boxed_local();
+                match token.await? {
                     Ok(token) => used.push(token),
                     Err(refusal) => return Ok(self.refused(&refusal, &used)),
                 }

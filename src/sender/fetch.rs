@@ -48,7 +48,7 @@ pub async fn call(outgoing: &Outgoing<'_>, timeout_ms: u64) -> Result<Answer, Fa
         });
         if timed_out || ambient::now() >= deadline { Failure::Timeout } else { Failure::Connect }
     };
-    let headers = serde_json::to_string(&outgoing.headers).map_err(|_| Failure::Connect)?;
+    let headers = platform::headers_json(&outgoing.headers).map_err(|_| Failure::Connect)?;
     let body = outgoing.body.as_bytes();
     let answer = platform::call_endpoint(
         &outgoing.url,

@@ -2,6 +2,7 @@
 //! event's.
 
 use varde_core::ids::shard_of;
+use varde_core::json;
 use varde_core::operations::{self, Happening};
 use varde_core::record::EnrollmentInput;
 use varde_core::slug::Slug;
@@ -32,7 +33,7 @@ pub async fn bring(env: &Env, config: &Config, from: &Home, report: Report) -> R
 }
 
 async fn enroll(env: &Env, config: &Config, view: &WorkflowView, report: Report) -> Result<()> {
-    let input: EnrollmentInput = serde_json::from_str(report.input.get())?;
+    let input: EnrollmentInput = json::from_text(report.input.get())?;
     let (first, _) = plan::plan_first(&view.workflow, &input, ambient::now(), config.url_rule)?;
     let record = input.record().id().to_owned();
     let shard = shard_of(&record, view.workflow.shards());

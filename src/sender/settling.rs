@@ -48,7 +48,11 @@ impl Sender {
                 Err(error) => log::error_about("outbox_unreachable", &about, &error),
             }
         }
-        let work = persist(&about, lease_ends, async || outbox::tell(&self.env, &name, &settle).await).await;
+        let work = persist(&about, lease_ends, async || {
+            let bring = async |calls: Vec<Vec<u8>>| outbox::tell_together(&self.env, &name, &calls).await;
+            outbox::reply_of(&self.settles.tell(serde_json::to_vec(&settle)?, bring).await?)
+        });
+        let work = work.await;
         if work.is_some() {
             expect_more_work(name);
         } else if asks {
