@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 use std::panic::RefUnwindSafe;
 use std::rc::Rc;
 
+use futures_util::FutureExt as _;
 use js_sys::{Function, Uint8Array};
 use serde_json::value::RawValue;
 use varde_core::delivery::{Delivery, Effect, Event, Step};
@@ -95,11 +96,11 @@ impl DurableObject for OutboxObject {
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let call: OutboxCall = serde_json::from_slice(&request.bytes().await?)?;
-        self.0.surely(self.0.answer(call)).await
+        self.0.surely(self.0.answer(call).boxed_local()).await
     }
 
     async fn alarm(&self) -> Result<Response> {
-        self.0.ring().await;
+        self.0.ring().boxed_local().await;
         Response::empty()
     }
 }

@@ -1,5 +1,6 @@
 //! Taking enrollments in: one insert of each, leases for the first few, one commit.
 
+use futures_util::FutureExt as _;
 use varde_core::auth::Auth;
 use varde_core::delivery::{Circumstances, Delivery, Event, LEASE_GRACE_MS};
 use varde_core::ids::{DeliveryId, EnrollmentId};
@@ -50,16 +51,15 @@ impl Outbox {
                 return Ok((Accepted::Full, None));
             }
         }
-        if !database.insert_enrollment(new, now)? {
+        let owner = Owner { enrollment: id, record: &new.record };
+        let action = new.first.action.clone();
+        let creation = Creation { planned: &new.first, input: Some(new.input.get()), replay: None, lease };
+        let Some(created) = self.create_delivery(id.first_delivery(), &owner, &creation, now)? else {
             return Ok((Accepted::Enrolled { id }, None));
-        }
+        };
         if let Some(used) = &new.idempotency {
             database.insert_idempotency(used, id, now.plus_ms(IDEMPOTENCY_MS))?;
         }
-        let owner = Owner { enrollment: id, record: &new.record };
-        let action = new.first.action.clone();
-        let creation = Creation { planned: &new.first, replay: None, lease };
-        let created = self.create_delivery(id.first_delivery(), &owner, &creation, now)?;
         if created.ended {
             self.ended(id, After { action, delivered: false, ordered: false }, now)?;
         }
@@ -68,15 +68,16 @@ impl Outbox {
 
     /// Inserts a delivery that is due now: leased at once if the caller wants that and cap and rate allow it,
     /// held if its action is paused, blocked if it has to wait for its turn, rejected if there is nothing to
-    /// send.
+    /// send. `None` when it is there already.
     pub(super) fn create_delivery(
         &self,
         id: DeliveryId,
         owner: &Owner<'_>,
         creation: &Creation<'_>,
         now: UnixMs,
-    ) -> Result<Created> {
-        let &Creation { planned: &Planned { ref action, ref plan, ordered }, replay, lease } = creation;
+    ) -> Result<Option<Created>> {
+        let &Creation { planned: &Planned { ref action, ref plan, ordered }, input, replay, lease } =
+            creation;
         let (terms, request, unsendable) = match plan {
             Plan::Send { terms, request } => (terms.clone(), request.get(), None),
             Plan::Unsendable { reason } => (no_terms(), "null", Some(reason)),
@@ -102,9 +103,6 @@ impl Outbox {
         };
         let ended = !delivery.state.is_open();
         let ticket = matches!(event, Some(Event::Lease { .. })).then(|| ticket(id, &delivery, &terms));
-        if ticket.is_some() {
-            self.use_slot(action);
-        }
         let wakes_at = if ended { now } else { delivery.state.wakes_at().unwrap_or(UnixMs(u64::MAX)) };
         let record = owner.record.to_owned();
         let row = DeliveryRow {
@@ -122,8 +120,12 @@ impl Outbox {
             unreadable: None,
         };
         let finale = ended.then_some(Finale { settled_at: now, attempt: None, outputs: None });
-        let database = self.database()?;
-        database.insert_delivery(&row, request, finale.as_ref())?;
+        if !self.database()?.insert_delivery(&row, request, input, finale.as_ref())? {
+            return Ok(None);
+        }
+        if ticket.is_some() {
+            self.use_slot(action);
+        }
         let mut memory = self.memory.borrow_mut();
         memory.ledger.moved(&row.action, None, &row.delivery.state);
         if ended {
@@ -132,7 +134,7 @@ impl Outbox {
         if ticket.is_some() {
             memory.leased.insert(id, row);
         }
-        Ok(Created { ticket, wakes_at, ended })
+        Ok(Some(Created { ticket, wakes_at, ended }))
     }
 
     /// Makes the outbox known to the registry before its first accept is answered, so that controls and the
@@ -141,7 +143,7 @@ impl Outbox {
         if self.memory.borrow().home.is_some() {
             return Ok(());
         }
-        let controls = registry::register_outbox(&self.env, home).await?;
+        let controls = registry::register_outbox(&self.env, home).boxed_local().await?;
         self.come_home(home)?;
         let mut memory = self.memory.borrow_mut();
         // Once the registry knows the outbox it pushes, and a push may be here before its answer.
@@ -165,6 +167,8 @@ impl Outbox {
 /// A delivery to insert.
 pub(super) struct Creation<'a> {
     pub planned: &'a Planned,
+    /// The record and the event, where it is the first one of its enrollment.
+    pub input: Option<&'a str>,
     /// What it is a replay of.
     pub replay: Option<ReplayOf>,
     /// Whether the caller can make its first attempt.
@@ -179,6 +183,11 @@ pub(super) struct Created {
     pub wakes_at: UnixMs,
     /// It ended at once: there was nothing to send.
     pub ended: bool,
+}
+
+/// A delivery with an id that another one has.
+pub(super) fn taken() -> worker::Error {
+    worker::Error::from("the delivery's id is taken")
 }
 
 /// The ticket of a delivery in flight.

@@ -4,13 +4,14 @@
 use serde_json::value::RawValue;
 use varde_core::delivery::State;
 use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::json;
 use varde_core::record::EnrollmentInput;
 use varde_core::time::{SECOND_MS, UnixMs};
 use varde_core::unreadable::Unreadable;
 use worker::Result;
 
 use super::Outbox;
-use super::accept::{Created, Creation, Owner};
+use super::accept::{Created, Creation, Owner, taken};
 use super::protocol::{Advance, AdvanceWork, Planned, SettleReply, Then, Work};
 use super::store::{After, Course, DeliveryRow, EnrollmentRow};
 use crate::{ambient, log};
@@ -88,8 +89,8 @@ impl Outbox {
     ) -> Result<Created> {
         let action = planned.action.clone();
         let owner = Owner { enrollment: id, record };
-        let creation = Creation { planned, replay: None, lease: false };
-        let created = self.create_delivery(delivery, &owner, &creation, now)?;
+        let creation = Creation { planned, input: None, replay: None, lease: false };
+        let created = self.create_delivery(delivery, &owner, &creation, now)?.ok_or_else(taken)?;
         self.change_course(id, |course| {
             course.deliveries.push(delivery);
             course.after = created.ended.then_some(After { action, delivered: false, ordered: false });
@@ -139,8 +140,10 @@ impl Outbox {
         }
         let Some(after) = row.course.after.clone() else {
             // Nothing to go on after: it is not asked again.
-            return self.database()?.update_enrollment(id, &row.course, None).map(|()| None);
+            return self.database()?.save_course(&row, None).map(|()| None);
         };
+        self.database()?.save_course(&row, Some(now.plus_ms(ADVANCE_MS)))?;
+        self.memory.borrow_mut().advancing = true;
         let work = AdvanceWork {
             enrollment: id,
             after: after.action,
@@ -148,8 +151,6 @@ impl Outbox {
             outputs,
             input: RawValue::from_string(row.input)?,
         };
-        self.database()?.update_enrollment(id, &row.course, Some(now.plus_ms(ADVANCE_MS)))?;
-        self.memory.borrow_mut().advancing = true;
         Ok(Some(Work::Advance(work)))
     }
 
@@ -165,7 +166,7 @@ impl Outbox {
             let finale = self.database()?.finale(id)?.transpose();
             unreadable = unreadable.or(finale.as_ref().err().copied());
             let Some(found) = finale.ok().flatten().and_then(|finale| finale.outputs) else { continue };
-            let mut found: serde_json::Value = serde_json::from_str(found.get())?;
+            let mut found: serde_json::Value = json::from_text(found.get())?;
             outputs.insert(delivery.action.to_string(), found["values"].take());
         }
         Ok((serde_json::value::to_raw_value(&outputs)?, unreadable))
@@ -209,7 +210,7 @@ impl Outbox {
     ) -> Result<()> {
         let Some(mut row) = self.database()?.enrollment(id)? else { return Ok(()) };
         let next_due = change(&mut row.course);
-        self.database()?.update_enrollment(id, &row.course, next_due)?;
+        self.database()?.save_course(&row, next_due)?;
         if next_due.is_some() {
             self.memory.borrow_mut().advancing = true;
         }

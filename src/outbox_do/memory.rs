@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 use varde_core::controls::Controls;
 use varde_core::ids::DeliveryId;
+use varde_core::json;
 use varde_core::rate::Allowance;
 use varde_core::replay::Progress;
 use varde_core::slug::Slug;
@@ -141,7 +142,7 @@ impl Memory {
 /// sweep brings home and controls again.
 fn kept<T: DeserializeOwned + Default>(database: &Database, key: &str) -> Result<T> {
     let Some(text) = database.meta(key)? else { return Ok(T::default()) };
-    Ok(serde_json::from_str(&text).unwrap_or_else(|error| {
+    Ok(json::from_text(&text).unwrap_or_else(|error| {
         log::error_about("meta_unreadable", key, &error);
         T::default()
     }))

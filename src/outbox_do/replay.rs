@@ -6,7 +6,7 @@ use varde_core::replay::{BulkReplay, Ended, MAX_PER_ENROLLMENT, Phase, Progress,
 use varde_core::time::UnixMs;
 use worker::Result;
 
-use super::accept::{Creation, Owner};
+use super::accept::{Creation, Owner, taken};
 use super::protocol::{Acknowledged, Plan, Planned, Replay, ReplayReply, Story};
 use super::store::DeliveryRow;
 use super::{OPEN_LIMIT, Outbox};
@@ -95,11 +95,12 @@ impl Outbox {
             return Ok(false);
         }
         enrollment.course.replays.push(id);
-        self.database()?.update_enrollment(enrollment.id, &enrollment.course, enrollment.next_due)?;
+        self.database()?.save_course(&enrollment, enrollment.next_due)?;
         self.database()?.set_replayed_by(old.id, Some(id))?;
         let owner = Owner { enrollment: old.enrollment, record: &old.record };
         let replay = Some(ReplayOf { delivery: old.id, bulk });
-        self.create_delivery(id, &owner, &Creation { planned, replay, lease: false }, now)?;
+        let creation = Creation { planned, input: None, replay, lease: false };
+        self.create_delivery(id, &owner, &creation, now)?.ok_or_else(taken)?;
         Ok(true)
     }
 

@@ -4,10 +4,13 @@
 /// adds.
 ///
 /// Rows and columns are counted, because the platform bills by rows written, index entries included:
-/// a delivery that arrives at its first attempt writes one enrollment, one delivery, one entry of
-/// `deliveries_open`, then the delivery, the entry and one counter: six. `place` is only set where records
-/// keep their order; such a delivery writes two entries of `deliveries_line` more.
-pub const MIGRATIONS: [&str; 2] = [
+/// a delivery that arrives at its first attempt writes one delivery and one entry of `deliveries_open`, then the
+/// delivery, the entry and one counter: five. `place` is only set where records keep their order; such a
+/// delivery writes two entries of `deliveries_line` more.
+///
+/// From version 3 on an enrollment lives in the row of its first delivery, `input` included, and has a row in
+/// `enrollments` only when there is more to tell; the `input` of such a row is empty.
+pub const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE enrollments (
         id TEXT PRIMARY KEY,
@@ -71,5 +74,8 @@ pub const MIGRATIONS: [&str; 2] = [
         input TEXT NOT NULL,
         due INTEGER NOT NULL
     ) WITHOUT ROWID;
+",
+    "
+    ALTER TABLE deliveries ADD COLUMN input TEXT;
 ",
 ];

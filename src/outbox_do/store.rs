@@ -12,6 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use varde_core::delivery::{AttemptEnd, Delivery, State};
 use varde_core::ids::{DeliveryId, EnrollmentId};
+use varde_core::json;
 use varde_core::replay::ReplayOf;
 use varde_core::slug::Slug;
 use varde_core::time::UnixMs;
@@ -25,7 +26,7 @@ use crate::database::{Database, Row, number};
 use crate::log;
 
 pub use aside::Place;
-pub use enrollments::{After, Course, EnrollmentRow};
+pub use enrollments::{After, Course, EnrollmentRow, IS_FIRST};
 
 /// Attempts kept from the beginning of a delivery, because they tell how it began to fail.
 const FIRST_ATTEMPTS_KEPT: u32 = 10;
@@ -94,18 +95,20 @@ const DELIVERY_COLUMNS: &str =
     "id, enrollment, action, record, created_at, state, terms, place, replay, replayed_by, lane";
 
 impl Database {
-    /// Inserts a delivery in whatever state it starts with.
+    /// Inserts a delivery in whatever state it starts with, the first one of an enrollment with its `input`; false
+    /// when it is there already.
     pub fn insert_delivery(
         &self,
         row: &DeliveryRow,
         request: &str,
+        input: Option<&str>,
         finale: Option<&NewFinale<'_>>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let finale = finale.map(serde_json::to_string).transpose()?;
         let (lane, wakes_at) = open_columns(&row.delivery.state);
-        self.run(
-            "INSERT INTO deliveries (id, enrollment, action, record, created_at, lane, wakes_at, state, finale, terms, request, place, replay)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        self.writes(
+            "INSERT INTO deliveries (id, enrollment, action, record, created_at, lane, wakes_at, state, finale, terms, request, place, replay, input)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
             vec![
                 row.id.to_string().into(),
                 row.enrollment.to_string().into(),
@@ -120,9 +123,9 @@ impl Database {
                 request.into(),
                 row.place.map_or(Value::Null, number),
                 row.replay.as_ref().map(serde_json::to_string).transpose()?.into(),
+                input.into(),
             ],
         )
-        .map(drop)
     }
 
     /// Stores a delivery's next state.
@@ -276,7 +279,7 @@ impl Database {
         )?;
         let mut attempts = Vec::new();
         for mut row in rows {
-            match serde_json::from_str(&row.text()?) {
+            match json::from_text(&row.text()?) {
                 Ok(attempt) => attempts.push(attempt),
                 Err(error) => log::error_about("attempt_unreadable", &id.to_string(), &error),
             }
@@ -296,7 +299,7 @@ impl Database {
                     continue;
                 }
             };
-            let totals = match serde_json::from_str(&counts) {
+            let totals = match json::from_text(&counts) {
                 Ok(totals) => totals,
                 Err(error) => {
                     log::error_about("counters_unreadable", &action, &error);

@@ -7,6 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use varde_core::delivery::State;
 use varde_core::ids::{DeliveryId, EnrollmentId, ReplayId};
+use varde_core::json;
 use varde_core::outcome::Verdict;
 use varde_core::request::Request;
 use varde_core::slug::Slug;
@@ -17,13 +18,16 @@ use worker::Result;
 use super::Outbox;
 use super::ledger::{ActionMetrics, Lane, Stats};
 use super::protocol::{Page, Query};
-use super::store::{AttemptLog, DeliveryRow, EnrollmentRow, Finale};
+use super::store::{AttemptLog, DeliveryRow, EnrollmentRow, Finale, IS_FIRST};
 use crate::database::number;
 
 /// Rows that one list call walks at most, so a page may be empty and still carry a cursor.
 const WALK_LIMIT: usize = 1_000;
 /// Rows that one statement of the walk reads.
 const WALK_STEP: usize = 100;
+
+/// What ids of deliveries begin with; those of enrollments are as long.
+const PREFIX: &str = "dlv_";
 
 /// A delivery in the API.
 #[derive(Debug, Serialize)]
@@ -74,7 +78,7 @@ struct AttemptView {
 impl Outbox {
     /// One page of deliveries.
     pub(super) fn deliveries(&self, query: &Query) -> Result<Page> {
-        self.walk("deliveries", "dlv_", query, |id| {
+        self.walk("id", "TRUE", query, |id| {
             // One without a name can't be shown; the log tells of it.
             let Ok(id) = id.parse() else { return Ok(None) };
             let Some(row) = self.database()?.shown_delivery(id)? else { return Ok(None) };
@@ -89,7 +93,7 @@ impl Outbox {
 
     /// One page of enrollments, each with its record and event.
     pub(super) fn enrollments(&self, query: &Query) -> Result<Page> {
-        self.walk("enrollments", "enr_", query, |id| {
+        self.walk("enrollment", IS_FIRST, query, |id| {
             let Ok(id) = id.parse() else { return Ok(None) };
             let Some(row) = self.database()?.enrollment(id)? else { return Ok(None) };
             if !matches(query.record.as_ref(), &row.record) || !in_span(query, row.created_at) {
@@ -110,12 +114,12 @@ impl Outbox {
         let mut view = self.delivery_summary(&row)?;
         let sendable = |text: &String| Unreadable::Request.unless::<Request>(text).is_ok();
         let request = database.request(id)?.filter(sendable);
-        view.request = request.map(|text| serde_json::from_str(&text)).transpose()?.map(with_header_object);
+        view.request = request.map(|text| json::from_text(&text)).transpose()?.map(with_header_object);
         let mut attempts: Vec<AttemptView> =
             database.attempts(id)?.into_iter().map(attempt_view).collect::<Result<_>>()?;
         let finale = self.end_of(id)?;
         if let Some(outputs) = finale.as_ref().and_then(|finale| finale.outputs.as_ref()) {
-            let outputs: Value = serde_json::from_str(outputs.get())?;
+            let outputs: Value = json::from_text(outputs.get())?;
             view.outputs_note = outputs["note"].as_str().map(str::to_owned);
         }
         if let Some(last) = finale.and_then(|finale| finale.attempt) {
@@ -162,28 +166,34 @@ impl Outbox {
         Ok(metrics)
     }
 
-    /// Walks a table's ids downwards until the page is full or enough rows were looked at.
+    /// Walks the deliveries that are `wanted` downwards by their ids, until the page is full or enough of them were
+    /// looked at. What they are named by in the page is in the column `name`.
     fn walk(
         &self,
-        table: &str,
-        prefix: &str,
+        name: &str,
+        wanted: &str,
         query: &Query,
         pick: impl Fn(&str) -> Result<Option<Box<RawValue>>>,
     ) -> Result<Page> {
         // `~` sorts after every character of an id.
-        let mut below = query.before.clone().unwrap_or_else(|| format!("{prefix}~"));
+        let before = query.before.as_deref().and_then(|name| name.get(PREFIX.len()..)).unwrap_or("~");
+        let mut below = format!("{PREFIX}{before}");
+        let mut scanned_to = None;
         let mut items = Vec::new();
-        let sql = format!("SELECT id FROM {table} WHERE id < ? ORDER BY id DESC LIMIT ?");
+        let sql =
+            format!("SELECT id, {name} FROM deliveries WHERE id < ? AND {wanted} ORDER BY id DESC LIMIT ?");
         for _ in 0..WALK_LIMIT / WALK_STEP {
             let rows =
                 self.database()?.rows(&sql, vec![Value::from(below.as_str()), number(WALK_STEP as u64)])?;
             let last_step = rows.len() < WALK_STEP;
             for mut row in rows {
                 below = row.text()?;
-                if let Some(item) = pick(&below)? {
-                    items.push((below.clone(), item));
+                let name = row.text()?;
+                scanned_to = Some(name.clone());
+                if let Some(item) = pick(&name)? {
+                    items.push((name, item));
                     if items.len() == query.limit {
-                        return Ok(Page { items, scanned_to: Some(below) });
+                        return Ok(Page { items, scanned_to });
                     }
                 }
             }
@@ -191,7 +201,7 @@ impl Outbox {
                 return Ok(Page { items, scanned_to: None });
             }
         }
-        Ok(Page { items, scanned_to: Some(below) })
+        Ok(Page { items, scanned_to })
     }
 
     fn delivery_summary(&self, row: &DeliveryRow) -> Result<DeliveryView> {
@@ -280,7 +290,7 @@ impl Outbox {
             views.push(self.delivery_summary(replay)?);
         }
         let (outputs, unreadable_outputs) = self.outputs_of(row)?;
-        let outputs: Value = serde_json::from_str(outputs.get())?;
+        let outputs: Value = json::from_text(outputs.get())?;
         let input = Unreadable::Enrollment.unless::<Value>(&row.input);
         let aside = row.is_set_aside().then(|| {
             let why = row.unreadable.or(unreadable_outputs).unwrap_or(Unreadable::Enrollment);

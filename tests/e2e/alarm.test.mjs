@@ -242,8 +242,8 @@ describe("a row that can't be read", () => {
     const [bad, good] = [await api.enroll("steps", contact("bad")), await api.enroll("steps", contact("good"))];
     for (const { id } of [bad, good]) await api.attempted("steps", id, 1);
     const [{ input }] = await whileDown(() => {
-      const kept = askOutboxes(runtime, "SELECT input FROM enrollments WHERE record = 'bad'");
-      assert.equal(changeOutboxes(runtime, "UPDATE enrollments SET input = '{\"record\":' WHERE record = 'bad'"), 1);
+      const kept = askOutboxes(runtime, "SELECT input FROM deliveries WHERE record = 'bad' AND input IS NOT NULL");
+      assert.equal(changeOutboxes(runtime, "UPDATE deliveries SET input = '{\"record\":' WHERE record = 'bad' AND input IS NOT NULL"), 1);
       return kept;
     });
     await api.ended("steps", good.id);
@@ -257,7 +257,7 @@ describe("a row that can't be read", () => {
     // While it waits, nothing may be deleted by accident.
     await api.refused(409, "DELETE", "/v1/workflows/steps");
 
-    await whileDown(() => changeOutboxes(runtime, "UPDATE enrollments SET input = ? WHERE record = 'bad'", input));
+    await whileDown(() => changeOutboxes(runtime, "UPDATE deliveries SET input = ? WHERE record = 'bad' AND input IS NOT NULL", input));
     await api.get("/__testing/sweep");
     const { deliveries } = await api.ended("steps", bad.id);
     assert.deepEqual(deliveries.map(({ action: id, status }) => [id, status]), [["first", "delivered"], ["second", "delivered"]]);

@@ -12,7 +12,7 @@ use super::aside::NEVER;
 use super::{parse_id, time};
 use crate::database::{Database, Row, number};
 use crate::log;
-use crate::outbox_do::protocol::{Idempotency, NewEnrollment};
+use crate::outbox_do::protocol::Idempotency;
 
 /// What happened to an enrollment beyond its first delivery; NULL while there is nothing to tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ pub struct After {
     pub ordered: bool,
 }
 
-/// An enrollment as it is stored.
+/// An enrollment as it is stored: in its first delivery, and in a row of its own once there is more to tell.
 #[derive(Debug)]
 pub struct EnrollmentRow {
     /// Its id.
@@ -82,33 +82,35 @@ impl EnrollmentRow {
     }
 }
 
-const ENROLLMENT_COLUMNS: &str = "id, record, input, created_at, course, next_due";
+/// Of an enrollment's first delivery, and of its own row where it has one.
+const ENROLLMENT_COLUMNS: &str = "first.enrollment, first.record, coalesce(first.input, enrollments.input),
+    first.created_at, enrollments.course, enrollments.next_due";
+
+/// A delivery that is the first one of its enrollment: the same characters.
+pub const IS_FIRST: &str = "substr(enrollment, 5) = substr(id, 5)";
 
 impl Database {
-    /// Inserts an enrollment; false when it is there already.
-    pub fn insert_enrollment(&self, new: &NewEnrollment, now: UnixMs) -> Result<bool> {
-        let inserted = self.rows(
-            "INSERT OR IGNORE INTO enrollments (id, record, input, created_at) VALUES (?, ?, ?, ?) RETURNING 1",
-            vec![new.id.to_string().into(), new.record.as_str().into(), new.input.get().into(), time(now)],
-        )?;
-        Ok(!inserted.is_empty())
-    }
-
     /// One enrollment.
     pub fn enrollment(&self, id: EnrollmentId) -> Result<Option<EnrollmentRow>> {
-        let sql = format!("SELECT {ENROLLMENT_COLUMNS} FROM enrollments WHERE id = ?");
-        self.rows(&sql, vec![id.to_string().into()])?.into_iter().next().map(enrollment_row).transpose()
+        let sql = format!(
+            "SELECT {ENROLLMENT_COLUMNS} FROM deliveries first LEFT JOIN enrollments ON enrollments.id = ?
+             WHERE first.id = ?"
+        );
+        let bindings = vec![id.to_string().into(), id.first_delivery().to_string().into()];
+        self.rows(&sql, bindings)?.into_iter().next().map(enrollment_row).transpose()
     }
 
     /// Enrollments whose next step is due. One that has no name is set aside.
     pub fn enrollments_to_advance(&self, now: UnixMs, limit: usize) -> Result<Vec<EnrollmentRow>> {
         let sql = format!(
-            "SELECT {ENROLLMENT_COLUMNS} FROM enrollments WHERE next_due <= ? ORDER BY next_due LIMIT ?"
+            "SELECT enrollments.id, {ENROLLMENT_COLUMNS} FROM enrollments
+             LEFT JOIN deliveries first ON first.id = 'dlv_' || substr(enrollments.id, 5)
+             WHERE next_due <= ? ORDER BY next_due LIMIT ?"
         );
         let mut due = Vec::new();
         for mut row in self.rows(&sql, vec![time(now), number(limit as u64)])? {
             let id = row.text()?;
-            match enrollment_row_of(&id, row) {
+            match enrollment_row(row) {
                 Ok(enrollment) => due.push(enrollment),
                 Err(error) => {
                     log::error_about("row_set_aside", &id, &error);
@@ -133,19 +135,18 @@ impl Database {
     }
 
     /// Stores what happened to an enrollment.
-    pub fn update_enrollment(
-        &self,
-        id: EnrollmentId,
-        course: &Course,
-        next_due: Option<UnixMs>,
-    ) -> Result<()> {
-        let course = serde_json::to_string(course)?;
-        let next_due = next_due.map_or(Value::Null, time);
+    pub fn save_course(&self, row: &EnrollmentRow, next_due: Option<UnixMs>) -> Result<()> {
         self.run(
-            "UPDATE enrollments SET course = ?, next_due = ? WHERE id = ?",
-            vec![course.into(), next_due, id.to_string().into()],
+            "INSERT INTO enrollments (id, record, input, created_at, course, next_due) VALUES (?, ?, '', ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET course = excluded.course, next_due = excluded.next_due",
+            vec![
+                row.id.to_string().into(),
+                row.record.as_str().into(),
+                time(row.created_at),
+                serde_json::to_string(&row.course)?.into(),
+                next_due.map_or(Value::Null, time),
+            ],
         )
-        .map(drop)
     }
 
     /// The enrollment that an idempotency key was used for, if it hasn't expired, with the hash of its input.
@@ -194,14 +195,9 @@ impl Database {
     }
 }
 
+/// Reads [`ENROLLMENT_COLUMNS`].
 fn enrollment_row(mut row: Row) -> Result<EnrollmentRow> {
-    let id = row.text()?;
-    enrollment_row_of(&id, row)
-}
-
-/// Reads the columns after the id.
-fn enrollment_row_of(id: &str, mut row: Row) -> Result<EnrollmentRow> {
-    let (id, record, input) = (parse_id(id)?, row.text()?, row.text()?);
+    let (id, record, input) = (parse_id(&row.text()?)?, row.text()?, row.text()?);
     let created_at = UnixMs(row.number()?);
     let course = row.optional_text()?.map(|text| Unreadable::Enrollment.unless::<Course>(&text)).transpose();
     Ok(EnrollmentRow {

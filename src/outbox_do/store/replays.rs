@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use varde_core::ids::{DeliveryId, ReplayId};
+use varde_core::json;
 use varde_core::replay::{Filter, Progress};
 use worker::Result;
 
@@ -118,6 +119,6 @@ fn id_or_empty(id: Option<DeliveryId>) -> Value {
 }
 
 fn progress(mut row: Row) -> Result<Option<Progress>> {
-    let read = serde_json::from_str(&row.text()?);
+    let read = json::from_text(&row.text()?);
     Ok(read.inspect_err(|error| log::error("replay_unreadable", error)).ok())
 }

@@ -4,15 +4,17 @@ use varde_core::ids::{DeliveryId, EnrollmentId};
 use varde_core::time::UnixMs;
 use worker::Result;
 
+use super::enrollments::IS_FIRST;
 use super::parse_id;
 use crate::database::{Database, number};
 
 impl Database {
     /// Ids of enrollments behind `after`, oldest first.
     pub fn enrollments_after(&self, after: Option<EnrollmentId>, limit: u64) -> Result<Vec<EnrollmentId>> {
-        let after = after.map(|id| id.to_string()).unwrap_or_default();
-        let sql = "SELECT id FROM enrollments WHERE id > ? ORDER BY id LIMIT ?";
-        let rows = self.rows(sql, vec![after.into(), number(limit)])?;
+        let after = after.map(|id| id.first_delivery().to_string()).unwrap_or_default();
+        let sql =
+            format!("SELECT enrollment FROM deliveries WHERE id > ? AND {IS_FIRST} ORDER BY id LIMIT ?");
+        let rows = self.rows(&sql, vec![after.into(), number(limit)])?;
         rows.into_iter().map(|mut row| parse_id(&row.text()?)).collect()
     }
 
