@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use varde_core::endpoint_url::Policy;
 use varde_core::secret::{KeyRing, MasterKey};
+use varde_core::token::TokenHash;
 use worker::Env;
 
 const CURRENT_KEY: &str = "VARDE_MASTER_KEY";
@@ -12,8 +13,8 @@ const PREVIOUS_KEY: &str = "VARDE_MASTER_KEY_PREVIOUS";
 /// What the deployment sets: Worker secrets and variables.
 #[derive(Debug)]
 pub struct Config {
-    /// The first admin token, `VARDE_ADMIN_TOKEN`; without it nobody gets in by it.
-    pub admin_token: Option<String>,
+    /// The hash of the first admin token, `VARDE_ADMIN_TOKEN`; without it nobody gets in by it.
+    pub admin_token: Option<TokenHash>,
     /// Open the stored secrets: `VARDE_MASTER_KEY`, which seals them, and during a change of keys the former
     /// one, `VARDE_MASTER_KEY_PREVIOUS`.
     pub master_keys: Result<KeyRing, ConfigError>,
@@ -64,7 +65,7 @@ impl Config {
         };
         let loopback = text("VARDE_DEV_ALLOW_LOOPBACK").is_some_and(|value| value == "true");
         Self {
-            admin_token: text("VARDE_ADMIN_TOKEN"),
+            admin_token: text("VARDE_ADMIN_TOKEN").as_deref().map(TokenHash::of),
             master_keys: keys(),
             url_rule: Policy { allow_loopback: loopback },
         }

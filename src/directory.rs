@@ -13,9 +13,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use varde_core::controls::Controls;
+use varde_core::json;
 use varde_core::secret::seal::UnsealError;
 use varde_core::secret::{Mask, Sealed, Secret, StoredSecret};
 use varde_core::slug::Slug;
@@ -173,7 +176,7 @@ pub async fn scopes_of(
     presented: TokenHash,
 ) -> Result<Option<Vec<Scope>>, DirectoryError> {
     // Hashes of one length, compared in constant time: nothing can be learned about the text.
-    if config.admin_token.as_deref().is_some_and(|admin| TokenHash::of(admin) == presented) {
+    if config.admin_token == Some(presented) {
         return Ok(Some(vec![Scope::Admin]));
     }
     for fresh_ms in [FRESH_MS, UNKNOWN_TOKEN_MS] {
@@ -275,24 +278,38 @@ async fn tokens(env: &Env, fresh_ms: u64) -> Result<Rc<TokenTable>, DirectoryErr
 
 /// Asks the registry, in time; what fails is remembered, so that the next requests don't wait for it, too.
 async fn ask<Reply: DeserializeOwned>(env: &Env, message: &impl Serialize) -> Result<Reply, DirectoryError> {
-    let asking = async {
-        let mut tries = 1;
-        loop {
-            match registry::call(env, message).await {
-                Err(_) if tries < TRIES => tries += 1,
-                result => return result,
+    let message = serde_json::to_vec(message).map_err(|error| broken(&error.to_string()))?;
+    let reply = ask_in_time(env, message).await?;
+    serde_json::from_slice(&reply).map_err(|error| unreachable(error.to_string()))
+}
+
+/// A future by itself, as [`crate::objects::say`].
+fn ask_in_time(env: &Env, message: Vec<u8>) -> LocalBoxFuture<'_, Result<Vec<u8>, DirectoryError>> {
+    async move {
+        let asking = async {
+            let mut tries = 1;
+            loop {
+                match registry::say(env, message.clone()).await {
+                    Err(_) if tries < TRIES => tries += 1,
+                    result => return result,
+                }
             }
+        };
+        match within(TIMEOUT, asking).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(late) => Err(unreachable(late.to_string())),
         }
-    };
-    let cause = match within(TIMEOUT, asking).await {
-        Ok(Ok(reply)) => return Ok(reply),
-        Ok(Err(error)) => error.to_string(),
-        Err(late) => late.to_string(),
-    };
+    }
+    .boxed_local()
+}
+
+/// The registry is out of reach, or answers what nobody can read.
+fn unreachable(cause: String) -> DirectoryError {
     log::error("registry_unreachable", &cause);
     let now = ambient::now();
     DIRECTORY.with_borrow_mut(|directory| directory.confirmations.failed(now));
-    Err(DirectoryError::Unreachable { cause })
+    DirectoryError::Unreachable { cause }
 }
 
 /// A secret by its name, asked for anew: for a delivery whose action has named another one since, so it is
@@ -316,8 +333,8 @@ fn opened(sealed: &StoredSecret<Sealed>, config: &Config) -> Result<StoredSecret
 }
 
 fn view_of(id: &Slug, snapshot: Snapshot, config: &Config) -> Result<WorkflowView, DirectoryError> {
-    let doc = serde_json::from_str(snapshot.doc.get())
-        .map_err(|error| broken(&format!("workflow `{id}`: {error}")))?;
+    let doc =
+        json::from_text(snapshot.doc.get()).map_err(|error| broken(&format!("workflow `{id}`: {error}")))?;
     let workflow = Workflow::parse_stored(&doc).map_err(|mistakes| {
         let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
         broken(&format!("the stored workflow `{id}` can't be read any more: {first}"))

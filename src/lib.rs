@@ -30,6 +30,7 @@ mod trigger_do;
 mod triggers;
 mod sweep;
 
+use futures_util::FutureExt as _;
 use js_sys::Function;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -44,11 +45,12 @@ use crate::tasks::Context;
 pub fn serve(request: Request, env: Env, context: JsValue, from_alarm: bool, done: Function) {
     let context = Context::from(context);
     tasks::work_for(done, async move {
+        // Each is a future by itself, as the answers of the API are.
         let answer = if from_alarm {
-            sender::serve(request.into(), env, &context).await.map(web_sys::Response::from)
+            sender::serve(request.into(), env, &context).boxed_local().await.map(web_sys::Response::from)
         } else {
             match Call::new(request, env, context) {
-                Ok(call) => http::answer(call).await,
+                Ok(call) => http::answer(call).boxed_local().await,
                 Err(error) => Err(error),
             }
         };

@@ -49,10 +49,18 @@ pub struct NotEverywhere {
 /// # Errors
 /// When it can't be reached or fails.
 pub async fn call<Reply: DeserializeOwned>(env: &Env, call: &impl Serialize) -> Result<Reply> {
+    Ok(serde_json::from_slice(&say(env, serde_json::to_vec(call)?).await?)?)
+}
+
+/// The same, as JSON.
+///
+/// # Errors
+/// When it can't be reached or fails.
+pub async fn say(env: &Env, message: Vec<u8>) -> Result<Vec<u8>> {
     if metering::registry_is_down().await {
         return Err(Error::from("the registry is out of reach"));
     }
-    objects::call(env, "REGISTRY", "registry", call).await
+    objects::say(env, "REGISTRY", "registry", message).await
 }
 
 /// Makes an outbox known and gives the controls in force; may be repeated. A workflow that is gone, or was
