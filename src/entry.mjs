@@ -33,14 +33,15 @@ export class Sender extends WorkerEntrypoint {
   }
 }
 
-/** An outbox whose last turn is no longer ago than this has more to do than one thing at a time. */
-const BUSY_MS = 3;
+/** Who has had something to do no longer ago than this may have more. */
+const BUSY_MS = 1;
+/** Until when this isolate is taken to have more to do than one thing. */
+let busyUntil = 0;
 
 /** The outbox, as one that takes remote procedure calls: for that the runtime wants a class of its own kind. */
 export class Outbox extends DurableObject {
   #outbox;
   #turn = [];
-  #lastTurnAt = 0;
 
   constructor(state, env) {
     super(state, env);
@@ -55,21 +56,22 @@ export class Outbox extends DurableObject {
     return this.#outbox.alarm();
   }
 
-  /** Takes messages, and gives a reply to each. What comes together is done in one turn. */
+  /**
+   * Takes messages, and gives a reply to each. Where there is much to do, what comes together is done in one turn: a
+   * timer comes when the runtime has handed over everything that has arrived by then. Who comes alone needn't wait.
+   */
   tell(messages) {
     return new Promise((resolve, reject) => {
       if (this.#turn.push({ messages, resolve, reject }) > 1) return;
-      // A timer comes when the runtime has handed over everything that has arrived by then. Who comes alone
-      // needn't wait for it.
-      if (Date.now() - this.#lastTurnAt < BUSY_MS) setTimeout(() => this.#takeTurn(), 0);
-      else this.#takeTurn();
+      const now = Date.now();
+      if (now < busyUntil) setTimeout(() => this.#takeTurn(Date.now() - now), 0);
+      else this.#takeTurn(0);
     });
   }
 
-  async #takeTurn() {
+  async #takeTurn(late) {
     // One that comes from here on belongs to the next turn.
     const calls = this.#turn.splice(0);
-    this.#lastTurnAt = Date.now();
     try {
       const text = joinLines(calls.flatMap(({ messages }) => messages));
       const replies = splitLines(await promised((done) => this.#outbox.takeTurn(text, done)));
@@ -77,6 +79,8 @@ export class Outbox extends DurableObject {
     } catch (error) {
       for (const { reject } of calls) reject(error);
     }
+    // By as much as the timer was late there was other work, and will be for about as long.
+    busyUntil = Date.now() + Math.max(BUSY_MS, late);
   }
 }
 
@@ -101,6 +105,6 @@ function splitLines(bytes) {
     lines.push(bytes.slice(from, at));
     from = at + 1;
   }
-  lines.push(bytes.slice(from));
+  lines.push(from > 0 ? bytes.slice(from) : bytes);
   return lines;
 }
