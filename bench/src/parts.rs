@@ -2,6 +2,7 @@
 
 mod compare;
 mod throughput;
+mod ceiling;
 mod shapes;
 mod latency;
 mod slow;
@@ -21,7 +22,9 @@ use crate::stage::Stage;
 pub enum Part {
     /// Delivered a second and CPU, single enrollments.
     Throughput,
-    /// The same in other shapes: connections, batches, shards, larger bodies.
+    /// What the platform leaves room for.
+    Ceiling,
+    /// Throughput in other shapes: connections, batches, shards, larger bodies.
     Shapes,
     /// End to end at half of the capacity.
     Latency,
@@ -43,8 +46,9 @@ pub enum Part {
 
 impl Part {
     /// All of them, in the order of a whole run.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Throughput,
+        Self::Ceiling,
         Self::Shapes,
         Self::Latency,
         Self::Slow,
@@ -60,6 +64,7 @@ impl Part {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Throughput => "throughput",
+            Self::Ceiling => "ceiling",
             Self::Shapes => "shapes",
             Self::Latency => "latency",
             Self::Slow => "slow",
@@ -85,6 +90,7 @@ impl Part {
     pub async fn run(self, stage: &Stage, report: &mut Report) -> Result<(), Failure> {
         match self {
             Self::Throughput => throughput::run(stage, report).await,
+            Self::Ceiling => ceiling::run(stage, report).await,
             Self::Shapes => shapes::run(stage, report).await,
             Self::Latency => latency::run(stage, report).await,
             Self::Slow => slow::run(stage, report).await,

@@ -18,6 +18,8 @@ use crate::process::Process;
 pub const ADMIN_TOKEN: &str = "bench-admin-token";
 /// 32 bytes in base64.
 const MASTER_KEY: &str = "YmVuY2ggYmVuY2ggYmVuY2ggYmVuY2ggYmVuY2gxMjM=";
+/// The configuration as the runtime starts with it.
+const COMPILED: &str = "config.bin";
 /// A start takes a fraction of a second; a loaded machine may need many times that.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -32,6 +34,8 @@ pub enum Program {
     Floor,
     /// The same, with its rows counted.
     FloorCounting,
+    /// `bench/ceiling/worker.mjs`.
+    Ceiling,
 }
 
 impl Program {
@@ -40,7 +44,7 @@ impl Program {
         match self {
             Self::Varde => Some("build"),
             Self::VardeCounting => Some("build-testing"),
-            Self::Floor | Self::FloorCounting => None,
+            Self::Floor | Self::FloorCounting | Self::Ceiling => None,
         }
     }
 }
@@ -65,9 +69,11 @@ impl Runtime {
     /// When the runtime or the built Worker is missing, or the runtime doesn't open its port in time.
     pub async fn start(root: &Path, program: Program, directory: &Path) -> Result<Self, Failure> {
         lay_out(root, program, directory)?;
+        let workerd = workerd(root)?;
+        compile_configuration(&workerd, directory).await?;
         let spawned = Instant::now();
-        let mut child = Command::new(workerd(root)?)
-            .args(["serve", "config.capnp", "--control-fd=1"])
+        let mut child = Command::new(workerd)
+            .args(["serve", "--binary", COMPILED, "--control-fd=1"])
             .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -129,6 +135,19 @@ fn workerd(root: &Path) -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::new("no workerd in node_modules/@cloudflare: run scripts/setup"))
 }
 
+/// Reading the text of a configuration, with a Worker embedded in it, takes the runtime as long as the Worker is
+/// large: that belongs to no start of an isolate, so it is done before.
+async fn compile_configuration(workerd: &Path, directory: &Path) -> Result<(), Failure> {
+    let compiled = Command::new(workerd)
+        .args(["compile", "--config-only", "config.capnp"])
+        .current_dir(directory)
+        .stdout(std::fs::File::create(directory.join(COMPILED))?)
+        .stderr(std::fs::File::create(directory.join("output.log"))?)
+        .status()
+        .await?;
+    if compiled.success() { Ok(()) } else { Err(Failure::new("the runtime can't read its configuration")) }
+}
+
 /// Puts modules and configuration where the runtime finds them.
 fn lay_out(root: &Path, program: Program, directory: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(directory.join("state"))?;
@@ -146,8 +165,9 @@ fn lay_out(root: &Path, program: Program, directory: &Path) -> Result<(), Failur
         std::fs::copy(root.join("src/entry.mjs"), directory.join("entry.mjs"))?;
         varde(&settings)
     } else {
-        std::fs::copy(root.join("bench/floor/worker.mjs"), directory.join("worker.mjs"))?;
-        floor(program == Program::FloorCounting)
+        let folder = if program == Program::Ceiling { "ceiling" } else { "floor" };
+        std::fs::copy(root.join("bench").join(folder).join("worker.mjs"), directory.join("worker.mjs"))?;
+        plain(program == Program::FloorCounting)
     };
     let config = format!(
         r#"using Workerd = import "/workerd/workerd.capnp";
@@ -205,11 +225,12 @@ fn varde(settings: &str) -> String {
     )
 }
 
-fn floor(counting: bool) -> String {
+/// One module and one object, as the floor and the ceiling are.
+fn plain(counting: bool) -> String {
     let counting = if counting { "\n    (name = \"COUNT\", text = \"true\")," } else { "" };
     format!(
         r#"  modules = [(name = "worker.mjs", esModule = embed "worker.mjs")],
-  durableObjectNamespaces = [(className = "Outbox", uniqueKey = "bench-floor", enableSql = true)],
+  durableObjectNamespaces = [(className = "Outbox", uniqueKey = "bench-Outbox", enableSql = true)],
   bindings = [
     (name = "OUTBOX", durableObjectNamespace = "Outbox"),{counting}
   ],

@@ -83,7 +83,7 @@ impl Stage {
         Ok(Varde { runtime, admin, token, sink: self.sink.clone() })
     }
 
-    /// The floor with empty state.
+    /// The floor or the ceiling with empty state.
     ///
     /// # Errors
     ///
@@ -94,8 +94,13 @@ impl Stage {
 
     /// The floor as a subject whose endpoint answers as told.
     pub fn floor_subject(&self, runtime: &Runtime, reply: &str) -> Subject {
+        self.plain_subject("the floor", runtime, reply)
+    }
+
+    /// The floor or the ceiling, which know nothing of workflows, as a subject.
+    pub fn plain_subject(&self, name: &str, runtime: &Runtime, reply: &str) -> Subject {
         Subject {
-            name: "the floor".to_owned(),
+            name: name.to_owned(),
             address: runtime.address.clone(),
             process: runtime.process,
             token: String::new(),

@@ -17,6 +17,8 @@ use crate::stage::Stage;
 use crate::subject::Subject;
 
 const BYTES: usize = 1_000;
+/// Where a runtime keeps the databases of the outboxes, Varde's and the floor's.
+const OUTBOX: &str = "bench-Outbox";
 /// Calls of a round: a log that is begun anew in the middle of one is no count, so rounds are short.
 const ROUND: u32 = 32;
 /// Rounds that are tried, and that are enough.
@@ -38,9 +40,9 @@ pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     ] {
         // Small bodies, so that the log lasts longer.
         let load = Load::many(connections, batch, BYTES / 10, calls);
-        let of_varde = commits(stage, &varde.runtime, "bench-Outbox", &ours, load).await?;
+        let of_varde = commits(stage, &varde.runtime, &ours, load).await?;
         let of_floor = if batch == 1 {
-            format!("{:.2}", commits(stage, &floor, "bench-floor", &theirs, load).await?)
+            format!("{:.2}", commits(stage, &floor, &theirs, load).await?)
         } else {
             String::new()
         };
@@ -51,7 +53,7 @@ pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
         }
     }
     // The logs aside, which are emptied when they are long enough.
-    let outbox = varde.runtime.state().join("bench-Outbox");
+    let outbox = varde.runtime.state().join(OUTBOX);
     let (before, many) = (databases(&outbox)?, 1_000);
     drive(&ours, Load::many(16, 1, BYTES, many), &stage.ledger).await?;
     let stored = (databases(&outbox)? - before) / u64::from(many);
@@ -79,14 +81,8 @@ fn databases(folder: &Path) -> Result<u64, Failure> {
 }
 
 /// Commits for a delivery, over the rounds in which the log wasn't begun anew.
-async fn commits(
-    stage: &Stage,
-    runtime: &Runtime,
-    class: &str,
-    subject: &Subject,
-    load: Load,
-) -> Result<f64, Failure> {
-    let class = runtime.state().join(class);
+async fn commits(stage: &Stage, runtime: &Runtime, subject: &Subject, load: Load) -> Result<f64, Failure> {
+    let class = runtime.state().join(OUTBOX);
     let look = |class: &Path| Commits::of(class);
     drive(subject, load, &stage.ledger).await?;
     let (mut commits, mut records, mut counted) = (0, 0, 0);
@@ -102,7 +98,8 @@ async fn commits(
             counted += 1;
         }
     }
-    if records == 0 {
+    // A delivery without a commit would be a lost one: what was looked at then is not where it is.
+    if commits == 0 {
         return Err(Failure::new("no round's commits could be counted"));
     }
     Ok(commits as f64 / records as f64)

@@ -41,8 +41,8 @@ pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
         Bound::AtMost(1.3),
         figure(&pairs.ratio(|slice| slice.way.median())),
         "",
-        "The webhook leaves after the accept's turn. What comes alone is committed alone, and at this pace that takes \
-         nearly all of the one core that an isolate has.",
+        "The webhook leaves once its enrollment is on disk, and what comes alone is committed alone: what a delivery \
+         takes of CPU is its way, before the endpoint hears of it.",
     );
     varde.runtime.stop().await?;
     floor.stop().await

@@ -14,10 +14,12 @@ const BYTES: usize = 1_000;
 /// How long each is driven twice before it counts.
 const WARM_UP: Duration = Duration::from_secs(4);
 /// What keeps the rate down, where it is.
-const HOLDS: &str = "Under load a delivery takes a quarter of a commit, where the floor's takes two (see Costs), so it is CPU. By a \
-     profile of 16 connections: 27 % in wasm, spread thin (JSON and texts 8, allocation 4, signing 2, URLs 2, the steps \
-     themselves the rest), 17 % in the calls of the object and the endpoint, 10 % in SQL, 10 % between wasm and \
-     JavaScript, 7 % in the runtime itself, 3 % in the garbage collector.";
+const HOLDS: &str = "It is CPU: under load a delivery takes less than half a commit, where the floor's takes two (see Costs). \
+     Plain JavaScript that asks of the platform what Varde has to is about as fast as the floor (see What the platform \
+     leaves room for); the rest is what Varde does. By profiles of both at 16 connections, of the CPU beyond that \
+     ceiling 38 % are in wasm, spread thin (no function has more than a twentieth of it), 20 % in calls of the platform, \
+     with more and longer arguments, 17 % in what the runtime does for each event, 14 % in V8's builtins, in JavaScript \
+     and in compiling, 5 % in SQL, whose rows are four times as long, and the rest in crossings and the garbage collector.";
 
 pub async fn run(stage: &Stage, report: &mut Report) -> Result<(), Failure> {
     let (rounds, length) = if stage.quick { (4, 2) } else { (7, 4) };
